@@ -79,6 +79,11 @@ class Kept(NamedTuple):
     cost: int
     number: int
 
+    def begun(self, started: float) -> Kept:
+        """Return the same with a request that was complete at another time."""
+        delivery = self.entry.delivery._replace(started=started)
+        return self._replace(entry=self.entry._replace(delivery=delivery))
+
 
 class Repeated(NamedTuple):
     """An entry that was not made yet: the request was answered as that of `first`, at once, and

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from mockllm.engine.added import LIST, id_of
 from mockllm.observers.calls import Call
+from mockllm.observers.entries import Kept
 from mockllm.observers.journal import Journal
 
 CALLS_AT_ONCE = 200  # calls that are looked at without a pause: 1 to 2 ms
@@ -46,6 +47,10 @@ class Selection(NamedTuple):
             and (self.api is None or call.api == self.api)
             and (self.unmatched is None or call.is_unmatched == self.unmatched)
         )
+
+    def means(self, kept: Kept, journal: Journal) -> bool:
+        """Return True if an entry is meant, of which `journal` makes a call."""
+        return self.session in (None, kept.entry.session) and self.accepts(journal.call(kept))
 
     def drop_from(self, journal: Journal, upto: int | None = None) -> Generator[None, None, None]:
         """Drop the calls that are meant from `journal`, with a pause after each `CALLS_AT_ONCE`:

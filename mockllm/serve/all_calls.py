@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,13 +23,13 @@ from mockllm.serve.call_messages import unpack_calls
 from mockllm.serve.call_turns import FindElsewhere, find_turns
 from mockllm.serve.peer_lines import NoAnswer, PeerLine, is_stopped
 from mockllm.serve.process_calls import MAX_AWAITED, PREFIX, ProcessCalls, pid_of
+from mockllm.serve.rounds import Rounds
 
 MAX_WAIT = 0.1  # seconds for another process that is stopped
 MAX_BUSY = 3.0  # seconds for one that is not: it has much to do, or the machine has
 MAX_ATTEMPTS = 10  # to ask all processes while some of them end
 PAUSE = 0.02  # seconds between two readings of one who waits
 MAX_ADDED = 2_000  # calls that are added to the copy without a pause: 3 ms
-MAX_UNUSED = 60.0  # seconds after which the copy is dropped
 BUSY = "a worker process is stopped, or too busy to tell its calls"
 DEAD = "a worker process has just died"
 
@@ -43,16 +42,6 @@ class _Told(NamedTuple):
     counts: Mapping[str | None, int]
     since: Mapping[str | None, int]
     adopted: list[str]
-
-
-@dataclass(slots=True, eq=False)
-class _Round:
-    """One reading of all processes, for everybody who asks before it begins."""
-
-    sessions: set[str | None] = field(default_factory=set)
-    found: asyncio.Future[Mapping[str | None, Reading]] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
 
 
 class AllCalls:
@@ -77,9 +66,9 @@ class AllCalls:
         self._has_cut: Callable[[], bool] = lambda: False
         self._complete = 0
         """The number up to which the copy has all calls of all processes."""
-        self._unused: asyncio.TimerHandle | None = None
-        self._next: _Round | None = None
-        self._worker: asyncio.Task[None] | None = None
+        self._asked: set[str | None] = set()
+        """The sessions that the next reading is asked for."""
+        self._rounds = Rounds(self._read_all, self._drop_copy)
 
     def use_changes(
         self, follow: Callable[[], Awaitable[None]], has_cut: Callable[[], bool]
@@ -97,48 +86,26 @@ class AllCalls:
     async def gather(self, session: str | None, after: int | None = None) -> Reading:
         """Return the calls of a session, or of all, of all processes at this moment. The turns are
         known of those with numbers above `after`, as far as one page has them."""
-        self._keep_copy()
-        if self._next is None:
-            self._next = _Round()
-        turn = self._next
-        turn.sessions.add(session)
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
+        self._asked.add(session)
         try:
-            found = await asyncio.shield(turn.found)
+            found = await self._rounds.next()
             if after is not None:
                 page = self._copy.since(after, session)[:MAX_CALLS]
                 await find_turns(page, self._find_earlier)
         finally:
-            self._keep_copy()  # if its time came while this was read, it was not dropped
+            self._rounds.keep()  # if its time came while this was read, it was not dropped
         return found[session]
 
-    def _keep_copy(self) -> None:
-        """Keep the copy until it was not used for a while: it may be as large as the journal."""
-        if self._unused is not None:
-            self._unused.cancel()
-        self._unused = asyncio.get_running_loop().call_later(MAX_UNUSED, self._drop_copy)
-
     def _drop_copy(self) -> None:
-        if self._worker is None:
-            self._copy.clear()
-            self._complete = 0
+        self._copy.clear()
+        self._complete = 0
 
-    async def _work(self) -> None:
-        """Make one reading after the other, as long as somebody waits for one."""
-        while self._next is not None:
-            turn, self._next = self._next, None
-            try:
-                turn.found.set_result(await self._read_all(turn.sessions))
-            except Exception as exc:
-                turn.found.set_exception(exc)
-        self._worker = None
-
-    async def _read_all(self, sessions: set[str | None]) -> Mapping[str | None, Reading]:
+    async def _read_all(self) -> Mapping[str | None, Reading]:
+        """Return the calls of the sessions that were asked for, of all processes."""
+        asked, self._asked = [*self._asked], set()
         if self._has_cut():
             await self._tell_all({"follow": True})
         upto = self._own.board.last_number
-        asked = [*sessions]
         for _ in range(MAX_ATTEMPTS):
             told = await self._ask_all(upto, asked)
             if NoAnswer.GONE not in told.values():
@@ -234,8 +201,7 @@ class AllCalls:
 
     def close(self) -> None:
         """Close the connections to the other processes."""
-        if self._unused is not None:
-            self._unused.cancel()
+        self._rounds.stop()
         for line in self._lines.values():
             line.close()
 

@@ -136,7 +136,7 @@ class ChangeFollower:
         unmarked, self.unmarked = self.unmarked, ""
         found = await self.log.read(self.known, wants_owners=wants_owners, pending=unmarked)
         if unmarked and self._calls is not None:
-            self._calls.note_marked()
+            self._calls.untold.note_marked()
         return found
 
     async def _begin_log(self) -> None:
@@ -150,9 +150,9 @@ class ChangeFollower:
         if found.begins_anew:
             self._local.begin_anew()
         if self._calls is not None and self.known.name not in (NO_LOG, found.known.name):
-            self._calls.note_forgotten()
+            self._calls.untold.note_forgotten()
         if self._calls is not None and self.known.name != NO_LOG and found.begins_anew:
-            self._calls.begin_anew()
+            self._calls.untold.begin_anew()
         self._is_making = True
         try:
             until = time.monotonic() + MAX_SLICE

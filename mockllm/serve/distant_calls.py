@@ -14,62 +14,40 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import orjson
 
 from mockllm.endpoints.control.calls import MAX_CALLS
-from mockllm.engine.changes import Change, ClearCalls
+from mockllm.engine.changes import ClearCalls
 from mockllm.errors import RequestError
 from mockllm.observers.entries import Kept
 from mockllm.observers.journal import CallCount, Journal
 from mockllm.observers.reading import Reading
 from mockllm.observers.selection import Selection
-from mockllm.serve.call_messages import pack_calls, unpack_calls
+from mockllm.serve.call_messages import unpack_calls
 from mockllm.serve.call_turns import FindElsewhere, find_turns
-from mockllm.serve.process_calls import BYTES_AT_ONCE, CALLS_AT_ONCE
 from mockllm.serve.redis_calls import FORGOTTEN, CallsFound, RedisCalls, Told
-from mockllm.serve.redis_changes import Known
+from mockllm.serve.rounds import Rounds
+from mockllm.serve.untold_calls import CallsChanges, UntoldCalls
 from mockllm.state.store import StateUnavailableError
 
 MAX_WAIT = 0.1  # seconds for a worker that has not answered the last question either
 MAX_BUSY = 3.0  # seconds for one that has: it has much to do, or the machine has
 PAUSES = (0.002, 0.05)  # seconds between two readings of one who waits, the first and the longest
-MAX_UNUSED = 60.0  # seconds after which the copy is dropped
-MAX_REFUSED = 10  # times that a batch is refused because others drop calls meanwhile
 BUSY = "a worker of another server, or of this one, is stopped or too busy to tell its calls"
 DEAD = "a worker process has died with calls that it had not told"
 LOST = "Redis has forgotten the calls so far"
 NOT_REACHED = "the calls of other servers, and the last ones of this, cannot be reached in Redis"
 
 
-class CallsChanges(Protocol):
-    """The interface of `serve.distant_changes.DistantChanges` for calls."""
-
-    @property
-    def known(self) -> Known:
-        """The changes that are made here."""
-
-    @property
-    def making(self) -> asyncio.Lock:
-        """Nothing is made while somebody else has it."""
-
-    async def catch_up(self) -> None:
-        """Make all changes so far."""
-
-    async def make(self, changes: Sequence[Change]) -> RequestError | None:
-        """Let all servers make changes. Returns why they are not made."""
-
-
 class _Dropped(NamedTuple):
-    """A selection that is to be dropped from calls with numbers of at most these: those of the own
-    journal, and those of the copy."""
+    """A selection that is to be dropped from the calls of the copy up to this number."""
 
     selection: Selection
-    own: int
-    copied: int
+    upto: int
 
 
 class DistantCalls:
@@ -79,39 +57,24 @@ class DistantCalls:
     def __init__(self, own: Journal, copy: Journal, log: RedisCalls) -> None:
         self._changes: CallsChanges
         self._log = log
+        self.untold = UntoldCalls(own, log)
+        """Those of this worker that the others do not know."""
         self.find_earlier: FindElsewhere | None = None
         """Finds out the conversation that ends with a response of a session, which another worker
         may know."""
-        # what is to be told
-        self._own = own
-        self._outgoing: deque[Kept] = deque()
-        """Those that were in the journal, in order."""
-        self._lost = Counter[str]()
-        self._sequence = 1
-        """The number of the next batch."""
-        self._batch_end = 0
-        """The number of the last call of that batch, if it was sent already."""
-        self._answered = 0
-        """The number of the last question that was answered."""
-        self._telling = asyncio.Lock()
-        self._is_marked = False
-        """True if Redis knows that there may be calls to tell, in case this worker dies."""
-        self._marking = set[asyncio.Task[None]]()
-        self._dropping: deque[_Dropped] = deque()
         # what was told
         self._copy = copy
         self._log_name = ""
         self._position = 0
         self._late: frozenset[str] = frozenset()
         """Workers that have not answered the last question."""
-        self._unused: asyncio.TimerHandle | None = None
-        self._next: asyncio.Future[CallsFound] | None = None
-        self._worker: asyncio.Task[None] | None = None
+        self._dropping: deque[_Dropped] = deque()
+        self._rounds = Rounds(self._read_all, self._drop_copy)
 
     def use(self, changes: CallsChanges) -> None:
         """Know of the changes that all servers make."""
         self._changes = changes
-        self._own.listeners.add(self._note_call)
+        self.untold.use(changes)
 
     # --- reading ---
 
@@ -122,21 +85,15 @@ class DistantCalls:
         """Return the calls of a session, or of all, of all servers at this moment. The turns are
         known of those with numbers above `after`, as far as one page has them and a worker of this
         server knows them."""
-        self._keep_copy()
-        if self._next is None:
-            self._next = asyncio.get_running_loop().create_future()
-        asked = self._next
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
         try:
-            found = await asyncio.shield(asked)
+            found = await self._rounds.next()
             if after is not None and self.find_earlier is not None:
                 page = self._copy.since(after, session)[:MAX_CALLS]
                 await find_turns(page, self.find_earlier)
         except StateUnavailableError:
             return Reading(self._copy, session, 0, NOT_REACHED, self._position)
         finally:
-            self._keep_copy()  # if its time came while this was read, it was not dropped
+            self._rounds.keep()  # if its time came while this was read, it was not dropped
         lost = found.lost.get(session, 0) if session is not None else sum(found.lost.values())
         return Reading(self._copy, session, lost, self._missing(found, session))
 
@@ -148,27 +105,9 @@ class DistantCalls:
             return LOST if FORGOTTEN in dead else DEAD
         return BUSY if self._late else ""
 
-    def _keep_copy(self) -> None:
-        """Keep the copy until it was not used for a while: it may be as large as a journal."""
-        if self._unused is not None:
-            self._unused.cancel()
-        self._unused = asyncio.get_running_loop().call_later(MAX_UNUSED, self._drop_copy)
-
     def _drop_copy(self) -> None:
-        if self._worker is None:
-            self._copy.clear()
-            self._position = 0
-
-    async def _work(self) -> None:
-        """Make one reading after the other, as long as somebody waits for one."""
-        while self._next is not None:
-            asked, self._next = self._next, None
-            try:
-                asked.set_result(await self._read_all())
-            except Exception as exc:
-                asked.set_exception(exc)
-                asked.exception()  # nobody may wait any more
-        self._worker = None
+        self._copy.clear()
+        self._position = 0
 
     async def _read_all(self) -> CallsFound:
         """Read what all workers have had when this begins.
@@ -178,7 +117,7 @@ class DistantCalls:
         """
         question = await self._log.ask()
         begun, pause = time.monotonic(), PAUSES[0]
-        await self.tell(question)
+        await self.untold.tell(question)
         while True:
             found = await self._read_on(question)
             late = found.late - {self._log.owner}
@@ -222,142 +161,9 @@ class DistantCalls:
         first = batch.last - batch.size + 1
         for number, each in enumerate(unpack_calls(orjson.loads(batch.record)), first):
             started = self._log.time.from_server(each.entry.delivery.started)
-            kept = _started(each, started)._replace(number=number)
-            if not any(self._is_meant(kept, selection) for selection in selections):
+            kept = each.begun(started)._replace(number=number)
+            if not any(selection.means(kept, self._copy) for selection in selections):
                 yield kept
-
-    def _is_meant(self, kept: Kept, selection: Selection) -> bool:
-        return selection.session in (None, kept.entry.session) and selection.accepts(
-            self._own.call(kept)
-        )
-
-    # --- telling ---
-
-    @property
-    def answered(self) -> int:
-        """The number of the last question that this worker has answered."""
-        return self._answered
-
-    @property
-    def unmarked(self) -> str:
-        """The name of this worker, unless Redis knows that it may have calls to tell."""
-        return "" if self._is_marked else self._log.owner
-
-    def note_marked(self) -> None:
-        """Know that Redis knows it."""
-        self._is_marked = True
-
-    def _note_call(self) -> None:
-        """Let Redis know of a call that was in progress while others were told."""
-        if not self._is_marked:
-            self._is_marked = True
-            task = asyncio.create_task(self._mark())
-            self._marking.add(task)
-            task.add_done_callback(self._marking.discard)
-
-    async def _mark(self) -> None:
-        try:
-            await self._log.note_pending()
-        except StateUnavailableError:
-            self._is_marked = False
-
-    def note_forgotten(self) -> None:
-        """Know that Redis has forgotten what it knew."""
-        self._is_marked = False
-        if len(self._own):
-            self._note_call()
-
-    def begin_anew(self) -> None:
-        """Count all calls that are not told as lost: it is not known which of them were dropped."""
-        self._take()
-        self._lost.update(each.entry.session for each in self._outgoing)
-        self._outgoing.clear()
-        self._take()
-        self._lost.update(each.entry.session for each in self._outgoing)
-        self._outgoing.clear()
-
-    async def answer(self) -> None:
-        """Answer the last question, if it is not answered yet, and be asked from now on.
-
-        Raises:
-            StateUnavailableError: Redis cannot be reached in time.
-        """
-        question = await self._log.find_question()
-        if question != self._answered:
-            await self.tell(question)
-
-    async def tell(self, question: int | None = None) -> None:
-        """Tell all calls of this moment, and with the last ones that a question is answered.
-
-        Raises:
-            StateUnavailableError: Redis cannot be reached in time.
-        """
-        async with self._telling:
-            refused, upto = 0, self._own.last_number
-            while refused < MAX_REFUSED:
-                await self._changes.catch_up()
-                await self._drop_noted()
-                self._take()
-                batch = self._next_batch()
-                is_last = len(batch) == len(self._outgoing) and not self._own.size(None, upto)
-                if await self._tell(batch, question if is_last else None):
-                    if is_last:
-                        self._answered = self._answered if question is None else question
-                        return
-                else:
-                    refused += 1
-
-    def _take(self) -> None:
-        """Take what is in the journal, unless what was taken before is not told yet."""
-        if not self._outgoing:
-            self._outgoing.extend(self._own.between(0, self._own.last_number))
-            self._lost.update(self._own.lost_by_session())
-            self._own.clear()
-
-    def _next_batch(self) -> list[Kept]:
-        """Return the next calls. Those of a batch that may have arrived are the same again, but for
-        those that were dropped since."""
-        batch: list[Kept] = []
-        size = 0
-        for kept in self._outgoing:
-            if self._batch_end and kept.number > self._batch_end:
-                break
-            if not self._batch_end and (len(batch) >= CALLS_AT_ONCE or size > BYTES_AT_ONCE):
-                break
-            batch.append(kept)
-            size += kept.cost
-        return batch
-
-    async def _tell(self, batch: list[Kept], question: int | None) -> bool:
-        if batch and not self._batch_end:
-            self._batch_end = batch[-1].number
-        to_server, lost = self._log.time.to_server, dict(self._lost)
-        sent = [_started(each, to_server(each.entry.delivery.started)) for each in batch]
-        is_pending = len(self._own) > 0
-        if question is not None:
-            self._is_marked = is_pending
-        accepted = await self._log.tell(
-            self._changes.known,
-            self._sequence,
-            orjson.dumps(pack_calls(sent)),
-            Counter(each.entry.session for each in batch),
-            lost,
-            answered=question,
-            is_pending=is_pending,
-        )
-        if self._is_marked and not is_pending:  # since: Redis may have noted it in between
-            self.note_forgotten()
-        if accepted:
-            self._note_told(lost)
-        return accepted
-
-    def _note_told(self, lost: Mapping[str, int]) -> None:
-        end, self._batch_end = self._batch_end, 0
-        self._sequence += 1
-        self._lost.subtract(lost)
-        self._lost = +self._lost
-        while self._outgoing and self._outgoing[0].number <= end:
-            self._outgoing.popleft()
 
     async def stop(self) -> None:
         """Tell all calls, for the last time.
@@ -365,11 +171,8 @@ class DistantCalls:
         Raises:
             StateUnavailableError: Redis cannot be reached in time.
         """
-        if self._unused is not None:
-            self._unused.cancel()
-        if self._worker is not None:
-            self._worker.cancel()
-        await self.tell()
+        self._rounds.stop()
+        await self.untold.tell()
         await self._log.part()
 
     # --- waiting ---
@@ -394,7 +197,7 @@ class DistantCalls:
     @property
     def last_number(self) -> int:
         """The highest number of a call that is known here, and those that are not told yet."""
-        return self._position + len(self._outgoing) + len(self._own)
+        return self._position + len(self.untold)
 
     async def clear(self, selection: Selection) -> RequestError | None:
         """Drop the calls that are meant, on all servers. Returns why this is not possible."""
@@ -406,37 +209,15 @@ class DistantCalls:
 
     def drop(self, selection: Selection) -> None:
         """Drop the calls so far that are meant, here."""
-        if not selection.is_whole:
-            dropped = _Dropped(selection, self._own.last_number, self._position)
-            self._dropping.append(dropped)  # which takes time
-            return
-        session = selection.session
-        self._own.clear(session)
-        self._copy.clear(session)
-        others = (each for each in self._outgoing if session not in (None, each.entry.session))
-        self._outgoing = deque(others)
-        if session is None:
-            self._lost.clear()
+        self.untold.drop(selection)
+        if selection.is_whole:
+            self._copy.clear(selection.session)
         else:
-            del self._lost[session]
+            self._dropping.append(_Dropped(selection, self._position))  # which takes time
 
     async def _drop_noted(self) -> None:
         """Drop what is noted, a few calls at a time."""
         while self._dropping:
-            selection, own, copied = self._dropping.popleft()
-            for journal, upto in ((self._own, own), (self._copy, copied)):
-                for _ in selection.drop_from(journal, upto):
-                    await asyncio.sleep(0)
-            dropped = {
-                each.number
-                for each in self._outgoing
-                if each.number <= own and self._is_meant(each, selection)
-            }
-            kept = (each for each in self._outgoing if each.number not in dropped)
-            self._outgoing = deque(kept)
-
-
-def _started(kept: Kept, started: float) -> Kept:
-    """Return an entry whose request was complete at another time."""
-    delivery = kept.entry.delivery._replace(started=started)
-    return kept._replace(entry=kept.entry._replace(delivery=delivery))
+            selection, upto = self._dropping.popleft()
+            for _ in selection.drop_from(self._copy, upto):
+                await asyncio.sleep(0)

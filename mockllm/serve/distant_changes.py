@@ -143,7 +143,7 @@ class DistantChanges:
         if request.path in UNDECIDED or not self._can_ask:
             return self._app.decide(request)
         if self._calls is not None and not request.path.startswith(CONTROL):
-            self.follower.unmarked = self._calls.unmarked
+            self.follower.unmarked = self._calls.untold.unmarked
         asked = (Wait(self.catch_up, is_brief=True),)
         return Question(asked, lambda results: self._app.decide(request))
 
@@ -169,7 +169,7 @@ class DistantChanges:
         if self._calls is None:
             return
         try:
-            await self._calls.answer()
+            await self._calls.untold.answer()
         except StateUnavailableError:
             pass  # it is reported, and asked again
         except Exception:
@@ -181,7 +181,7 @@ class DistantChanges:
             with contextlib.suppress(LinkError):
                 streams = {RECORDS: self.known.position}
                 if self._calls is not None:
-                    streams[ASKED] = self._calls.answered
+                    streams[ASKED] = self._calls.untold.answered
                 await link.wait_for_entry(streams, LISTENING)
                 return
         await asyncio.sleep(LISTENING)

@@ -23,7 +23,7 @@ from mockllm.observers.reading import Reading
 from mockllm.observers.selection import Selection
 from mockllm.observers.subjects import subjects_of
 from mockllm.observers.verification import Times
-from mockllm.serve import all_calls, process_calls
+from mockllm.serve import all_calls, process_calls, rounds
 from mockllm.serve.all_calls import BUSY, AllCalls
 from mockllm.serve.call_board import CallBoard
 from mockllm.serve.fresh_values import FreshValueSource
@@ -197,7 +197,7 @@ async def test_a_copy_that_is_not_used_is_dropped(
 ) -> None:
     workers[1].say("x")
     assert await workers[0].texts() == ["x"]
-    monkeypatch.setattr(all_calls, "MAX_UNUSED", 0.001)
+    monkeypatch.setattr(rounds, "MAX_UNUSED", 0.001)
     assert await workers[0].texts() == ["x"]
     copy = workers[0].own.copies[0]
     while len(copy):  # noqa: ASYNC110  # until it is dropped
@@ -213,7 +213,7 @@ async def test_a_copy_that_is_not_used_is_dropped(
 async def test_a_copy_is_dropped_after_a_reading_that_took_longer_than_it_is_kept(
     workers: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(all_calls, "MAX_UNUSED", 0.001)
+    monkeypatch.setattr(rounds, "MAX_UNUSED", 0.001)
     workers[1].say("x")
     go_on = workers[1].hang()
     async with asyncio.timeout(PATIENCE):

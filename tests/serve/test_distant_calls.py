@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mockllm.serve import distant_calls, redis_calls
+from mockllm.serve import distant_calls, redis_calls, untold_calls
 from mockllm.serve.distant_calls import BUSY, DEAD, LOST, NOT_REACHED
 from mockllm.serve.redis_address import RedisAddress
 from mockllm.state.store import Condition, StateUnavailableError
@@ -78,7 +78,7 @@ async def die(worker: Worker, prefix: str, patch: pytest.MonkeyPatch) -> None:
     async def answer() -> None:
         """Answer nothing."""
 
-    patch.setattr(worker.calls, "answer", answer)
+    patch.setattr(worker.calls.untold, "answer", answer)
     patch.setattr(worker.store, "_stopped", True)
     assert worker.store._beating is not None
     worker.store._beating.cancel()
@@ -134,7 +134,7 @@ async def test_the_time_of_a_call_is_that_of_its_server(servers: Servers) -> Non
 async def test_many_calls_are_told_in_batches(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(distant_calls, "CALLS_AT_ONCE", 3)
+    monkeypatch.setattr(untold_calls, "CALLS_AT_ONCE", 3)
     one, two = await servers.start(2)
     await say_all([one], "a b c d e f g h")
 
@@ -214,7 +214,7 @@ async def test_what_is_told_while_others_drop_it_is_dropped(
         return await tell(*arguments, **named)
 
     monkeypatch.setattr(one.calls._log, "tell", late)
-    await one.calls.tell()
+    await one.calls.untold.tell()
     await one.say("after")
 
     assert await texts(two) == ["after"]
@@ -237,7 +237,7 @@ async def test_a_batch_whose_answer_was_lost_is_there_once(
 
     monkeypatch.setattr(one.calls._log, "tell", lost)
     with pytest.raises(StateUnavailableError):
-        await one.calls.tell()
+        await one.calls.untold.tell()
     await one.say("c")
 
     assert await texts(two) == ["a", "b", "c"]
@@ -287,13 +287,13 @@ async def test_one_that_does_not_answer_is_waited_for_once(
     monkeypatch.setattr(distant_calls, "MAX_BUSY", 0.2)
     monkeypatch.setattr(distant_calls, "MAX_WAIT", 0.1)
     await two.say("held back")
-    async with two.calls._telling:
+    async with two.calls.untold._telling:
         assert (await page(one))["missing"] == BUSY
         monkeypatch.setattr(distant_calls, "MAX_BUSY", 1000.0)
         assert (await page(one))["missing"] == BUSY
     monkeypatch.setattr(distant_calls, "MAX_WAIT", 20.0)
 
-    await until(lambda: two.calls.answered > 0)
+    await until(lambda: two.calls.untold.answered > 0)
     found = await page(one)
     assert ([each["text"] for each in found["calls"]], found["missing"]) == (["held back"], None)
 
@@ -340,7 +340,7 @@ async def test_calls_that_redis_forgets_are_missing(servers: Servers, prefix: st
 async def test_the_oldest_go_when_there_are_too_many(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(distant_calls, "CALLS_AT_ONCE", 2)
+    monkeypatch.setattr(untold_calls, "CALLS_AT_ONCE", 2)
     one, two = await servers.start(2, max_entries=4)
     await one.ask("PUT", "sessions/s", {})
     for word in "abcdefgh":
