@@ -31,7 +31,7 @@ from mockllm.serve.change_log import ChangeBoard
 from mockllm.serve.line_writer import RETRY, LineWriter, wait_for_all
 from mockllm.serve.peers import Place, Switchboard
 from mockllm.serve.process import BEATS, HANG_TIMEOUT, RELOAD_SIGNAL, STOP_SIGNALS, work
-from mockllm.serve.reload import POLL, Reload, freeze_heap
+from mockllm.serve.reload import POLL, Reload, freeze_heap, log_state
 from mockllm.serve.settings import Bound, Settings
 from mockllm.serve.state_folder import StateFolder
 from mockllm.serve.supervisor_channel import Signal
@@ -178,8 +178,9 @@ class Supervisor:
             return
         engine = self._reload.run()
         if engine is not None:
-            gone = compare(self._engine.stateful_mocks, engine.stateful_mocks).gone
-            self._gone = (self._gone | set(gone)) - set(engine.stateful_mocks)
+            reloaded = compare(self._engine.stateful_mocks, engine.stateful_mocks)
+            log_state(reloaded, engine.stateful_mocks)
+            self._gone = (self._gone | set(reloaded.gone)) - set(engine.stateful_mocks)
             self._engine = engine
             self._generation += 1
             freeze_heap(collect=False)

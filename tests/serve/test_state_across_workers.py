@@ -312,6 +312,15 @@ async def test_state_survives_a_reload_and_that_of_a_mock_that_was_gone_does_not
             assert [client.ask().text for client in again[:2]] == ["1", "2"]
 
 
+async def test_mocks_that_begin_anew_after_a_reload_are_told_once(tmp_path: Path) -> None:
+    with served(tmp_path, {"mocks": [{"name": "old", "sequence": ["1", "2"]}]}) as command:
+        write(tmp_path / "mocks.json", {"mocks": [{"name": "new", "sequence": ["1", "2"]}]})
+        command.signal(signal.SIGHUP)
+        (line,) = command.told("so these mocks begin with their first answer")
+
+    assert "mocks[0] 'new'" in line
+
+
 def test_mocks_without_state_open_nothing_and_nothing_is_left(tmp_path: Path) -> None:
     stateless = {"mocks": [{"match": {"user": "hello"}, "reply": "hi"}]}
     with served(tmp_path, stateless) as command, clients(command) as all_clients:
