@@ -170,7 +170,7 @@ class Clients:
     async def _ask(self, form: str, name: str, api: str) -> None:
         words = [""]
         options = {"stream": True} if form == "stream" else {}
-        call = partial(_create(api, self.openai, self.anthropic), **options)
+        call = partial(create_of(api, self.openai, self.anthropic), **options)
         row = self._tables[form][name]
         error, requests = await self.raised(api, name, row, call, lambda event: _note(event, words))
         self._found[form, name][api] = Outcome(*_named(error), words[0], requests)
@@ -186,12 +186,12 @@ class Clients:
         """What a call of the client raises, and the number of its requests. `note` is called with
         all events of a stream."""
         session = self._server.session(f"test-{next(self._numbers)}")
-        body = _body(api, name) | {
-            "timeout": _timeout(api, SHORT if row.stalls else LONG),
+        body = body_of(api, name) | {
+            "timeout": timeout_of(api, SHORT if row.stalls else LONG),
             "extra_headers": {"x-mockllm-session": session.name},
         }
         error = await self.run(
-            partial(_play, call, body, note), partial(_play_async, call, body, note)
+            partial(play, call, body, note), partial(play_async, call, body, note)
         )
         with anyio.fail_after(PATIENCE):
             while len(session.calls) < row.requests:  # the end of a stall is seen later
@@ -205,7 +205,7 @@ class Clients:
         return await (anyio.to_thread.run_sync(sync) if self.is_sync else asynchronous())
 
 
-def _play(call: Any, body: dict[str, Any], note: Callable[[Any], None]) -> Exception | None:
+def play(call: Any, body: dict[str, Any], note: Callable[[Any], None]) -> Exception | None:
     try:
         answer = call(**body)
         if hasattr(answer, "__enter__"):
@@ -217,7 +217,7 @@ def _play(call: Any, body: dict[str, Any], note: Callable[[Any], None]) -> Excep
     return None
 
 
-async def _play_async(
+async def play_async(
     call: Any, body: dict[str, Any], note: Callable[[Any], None]
 ) -> Exception | None:
     try:
@@ -238,7 +238,7 @@ async def clients(tables: Tables, *, sync: bool) -> AsyncIterator[Clients]:
     """Clients of a server with the mocks of `tables`."""
     options: dict[str, Any] = {"api_key": "any", "max_retries": 1}
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(AsyncServer(_config(tables), drain_timeout=0.0))
+        server = await stack.enter_async_context(AsyncServer(config(tables), drain_timeout=0.0))
         urls = server.openai_base_url, server.anthropic_base_url
         if sync:
             openai: Any = stack.enter_context(OpenAI(base_url=urls[0], **options))
@@ -249,7 +249,7 @@ async def clients(tables: Tables, *, sync: bool) -> AsyncIterator[Clients]:
         yield Clients(server, tables, openai, anthropic, sync=sync)
 
 
-def _config(tables: Tables) -> dict[str, Any]:
+def config(tables: Tables) -> dict[str, Any]:
     mocks = [
         {"match": {"user": name, "api": api, "stream": form == "stream"}} | _answer(row, api)
         for form, table in tables.items()
@@ -274,16 +274,16 @@ def _answer(row: Row, api: str) -> dict[str, Any]:
     return {**row.mock} if fault is None else {**row.mock, "fault": fault}
 
 
-def _create(api: str, openai: Any, anthropic: Any) -> Any:
-    return {
-        "chat": openai.chat.completions.create,
-        "responses": openai.responses.create,
-        "embeddings": openai.embeddings.create,
-        "messages": anthropic.messages.create,
-    }[api]
+def create_of(api: str, openai: Any, anthropic: Any) -> Any:
+    """The call of the client of an API."""
+    if api == "messages":
+        return anthropic.messages.create
+    resource = openai.chat.completions if api == "chat" else getattr(openai, api)
+    return resource.create
 
 
-def _body(api: str, name: str) -> dict[str, Any]:
+def body_of(api: str, name: str) -> dict[str, Any]:
+    """The request of a row in an API."""
     requests = {
         "chat": chat_request,
         "responses": responses_request,
@@ -293,7 +293,7 @@ def _body(api: str, name: str) -> dict[str, Any]:
     return requests[api](name)
 
 
-def _timeout(api: str, seconds: float) -> Any:
+def timeout_of(api: str, seconds: float) -> Any:
     """The time that a client waits for a byte. To connect and to send, it has long enough."""
     sdk: Any = anthropic_sdk if api == "messages" else openai_sdk
     return sdk.Timeout(LONG, read=seconds)
