@@ -305,7 +305,7 @@ class Engine:
             ):
                 received = Received(table, request, values, find_earlier, session, key)
                 return self._matcher.decide(received)
-            if table.confirm is not None and table.confirm(prompt.body) is not None:
+            if not table.accepts(prompt):
                 table.validate(prompt)  # raises
         except RequestError as exc:
             found = self.responder.refuse(table, exc)

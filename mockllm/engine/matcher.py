@@ -99,7 +99,8 @@ class Matcher:
             if size > MAX_UNDIVIDED and has_much_to_match(table, prompt):
                 work = self._match_in_pieces(received, prompt, effects)
                 return self._perform(received, effects or NO_EFFECTS, work)
-            table.validate(prompt)
+            if not table.accepts(prompt):
+                table.validate(prompt)  # raises
             wished = self._responder.wished(table, request)
         except RequestError as exc:
             return self._responder.refuse(table, exc)

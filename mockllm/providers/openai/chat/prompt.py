@@ -38,6 +38,9 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
 }
 """The members of a message that are compared, by role."""
 
+_SPEAKERS = frozenset({"developer", "system", "user", "assistant"})
+"""The roles of messages that need nothing but a text."""
+
 _TEXT_NAMES = text_names(chat_texts.MEMBERS)
 
 _MINIMUMS = {"n": 1, "max_tokens": 1, "max_completion_tokens": 1, "top_logprobs": 0}
@@ -81,17 +84,18 @@ def _read_plain(members: dict[str, Any]) -> Prompt | None:
         return None
     if type(messages) is not list or not messages or not members.keys().isdisjoint(_CHECKED):
         return None
-    for message in messages:
-        if type(message) is not dict or type(message.get("content")) is not str:
-            return None
-        role = message.get("role")
-        if type(role) is not str or role not in MEMBERS:
-            return None
-    if role != "user":
+    try:
+        for message in messages:
+            if type(message["content"]) is not str or message["role"] not in _SPEAKERS:
+                return None
+    except (KeyError, TypeError):  # no object, or one without these members
+        return None
+    if message["role"] != "user":
         return None
     texts = (message["content"],)
     last = Message("user", texts, texts, (message,), canonical, _parts)
-    return Prompt(NAME, model, (last,), NOT_STREAMED, members, READERS)
+    is_plain = sum(map(len, messages)) == 2 * len(messages)  # each has a role and a content
+    return Prompt(NAME, model, (last,), NOT_STREAMED, members, READERS, is_plain=is_plain)
 
 
 def prepare(members: Mapping[str, Any]) -> normalise.Preparing:
