@@ -6,7 +6,7 @@ does not hold, and its negation does not hold either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,22 +17,15 @@ from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
 from mockllm.prompt import Prompt
 
 
-def _decide_in_pieces(
-    conditions: Iterable[Predicate], prompt: Prompt, headers: Headers, effort: Effort
-) -> Iterator[bool]:
-    for condition in conditions:
-        yield from condition.decide_in_pieces(prompt, headers, effort)
-
-
 @dataclass(frozen=True, slots=True)
-class AllOf(Predicate):
-    """All `conditions` hold; so does a list of none."""
+class _Several(Predicate):
+    """Several conditions at once, and what is the same whichever of them have to hold."""
 
     conditions: tuple[Predicate, ...]
 
     @property
     def header_names(self) -> tuple[bytes, ...]:
-        return _header_names(self.conditions)
+        return tuple({name: None for each in self.conditions for name in each.header_names})
 
     @property
     def looks_back(self) -> bool:
@@ -44,6 +37,19 @@ class AllOf(Predicate):
 
     def work(self, prompt: Prompt) -> int:
         return sum(condition.work(prompt) for condition in self.conditions)
+
+    @property
+    def is_slow(self) -> bool:
+        return any(condition.is_slow for condition in self.conditions)
+
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        for condition in self.conditions:
+            yield from condition.decide_in_pieces(prompt, headers, effort)
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf(_Several):
+    """All `conditions` hold; so does a list of none."""
 
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
@@ -58,38 +64,14 @@ class AllOf(Predicate):
             undecided = undecided or difference
         return undecided
 
-    @property
-    def is_slow(self) -> bool:
-        return any(condition.is_slow for condition in self.conditions)
-
-    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
-        return _decide_in_pieces(self.conditions, prompt, headers, effort)
-
     def covers(self, later: Predicate) -> bool:
         implied = later.conditions if isinstance(later, AllOf) else (later,)
         return all(any(each.covers(one) for one in implied) for each in self.conditions)
 
 
 @dataclass(frozen=True, slots=True)
-class AnyOf(Predicate):
+class AnyOf(_Several):
     """One of `conditions` holds; of none, none does."""
-
-    conditions: tuple[Predicate, ...]
-
-    @property
-    def header_names(self) -> tuple[bytes, ...]:
-        return _header_names(self.conditions)
-
-    @property
-    def looks_back(self) -> bool:
-        return any(condition.looks_back for condition in self.conditions)
-
-    @property
-    def readings(self) -> tuple[Callable[[Prompt], Any], ...]:
-        return tuple(read for condition in self.conditions for read in condition.readings)
-
-    def work(self, prompt: Prompt) -> int:
-        return sum(condition.work(prompt) for condition in self.conditions)
 
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
@@ -106,13 +88,6 @@ class AnyOf(Predicate):
         if len(self.conditions) > 1:
             nearest = nearest._replace(reason=partial(self._reason, nearest.reason))
         return nearest._replace(undecided=undecided)
-
-    @property
-    def is_slow(self) -> bool:
-        return any(condition.is_slow for condition in self.conditions)
-
-    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
-        return _decide_in_pieces(self.conditions, prompt, headers, effort)
 
     def covers(self, later: Predicate) -> bool:
         implied = later.conditions if isinstance(later, AnyOf) else (later,)
@@ -162,7 +137,3 @@ class Not(Predicate):
 
     def covers(self, later: Predicate) -> bool:
         return isinstance(later, Not) and later.condition.covers(self.condition)
-
-
-def _header_names(conditions: Iterable[Predicate]) -> tuple[bytes, ...]:
-    return tuple({name: None for each in conditions for name in each.header_names})

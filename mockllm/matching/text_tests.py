@@ -352,8 +352,8 @@ def expression_filter(tests: Sequence[Matches]) -> Callable[[str], Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
-class AllTests(TextTest):
-    """The text passes all `tests`."""
+class _Several(TextTest):
+    """Several tests at once, and what is the same whichever of them a text has to pass."""
 
     tests: tuple[TextTest, ...]
 
@@ -367,6 +367,11 @@ class AllTests(TextTest):
 
     def effort(self, length: int) -> int:
         return sum(test.effort(length) for test in self.tests)
+
+
+@dataclass(frozen=True, slots=True)
+class AllTests(_Several):
+    """The text passes all `tests`."""
 
     def passes(self, text: str, fold: Fold = str.casefold) -> bool:
         return all(test.passes(text, fold) for test in self.tests)
@@ -387,21 +392,8 @@ class AllTests(TextTest):
 
 
 @dataclass(frozen=True, slots=True)
-class AnyTest(TextTest):
+class AnyTest(_Several):
     """The text passes one of `tests`; none if there are no tests."""
-
-    tests: tuple[TextTest, ...]
-
-    @property
-    def weight(self) -> int:
-        return sum(test.weight for test in self.tests)
-
-    @property
-    def is_slow(self) -> bool:
-        return any(test.is_slow for test in self.tests)
-
-    def effort(self, length: int) -> int:
-        return sum(test.effort(length) for test in self.tests)
 
     def passes(self, text: str, fold: Fold = str.casefold) -> bool:
         return any(test.passes(text, fold) for test in self.tests)
