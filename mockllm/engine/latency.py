@@ -19,13 +19,14 @@ FILE = "latency"
 
 
 def compile_latency(latency: Latency | None, place: str) -> Pace | None:
-    """Return the pace of a latency that is written at `place`; None if it takes no time."""
+    """Return the pace of a latency that is written at `place`; None if it takes no time and has no
+    bound on what is answered at once, as by a gate or to a slow client."""
     if latency is None:
         return None
     rule = _compile_pool(latency, place)
     ttft, per_token = latency.seconds("ttft"), latency.seconds("ttft_per_token")
     pacing = Pacing(rule, ttft, latency.between_tokens, latency.effective("jitter") or 0.0)
-    if not (pacing.ttft or pacing.itl or per_token):
+    if not (pacing.ttft or pacing.itl or per_token or rule.concurrency):
         return None
     full = compile_error(latency.error) if rule.queue is not None else None
     return Pace(pacing, per_token, full, latency.effective("cached") or 0.0)
