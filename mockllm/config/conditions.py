@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, Literal, Self, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import (
     BaseModel,
@@ -159,14 +159,18 @@ _TextOrTests = Annotated[
 ]
 _Texts = Annotated[list[_TextOrTests], Field(min_length=1)]
 _AN_EXAMPLE = 'a text, an object such as {"contains": "..."} or a list of these'
-Text = Annotated[
-    _Tested | Annotated[_Texts, Tag("<list>")],
-    Discriminator(
-        _kind(_TEXT, "<tests>"),
-        custom_error_type="text",
-        custom_error_message=f"expected {_AN_EXAMPLE}",
-    ),
-]
+if TYPE_CHECKING:  # type checkers allow what validation converts
+    _WrittenText = str | TextMatch | Mapping[str, object]
+    Text = _WrittenText | Sequence[_WrittenText]
+else:
+    Text = Annotated[
+        _Tested | Annotated[_Texts, Tag("<list>")],
+        Discriminator(
+            _kind(_TEXT, "<tests>"),
+            custom_error_type="text",
+            custom_error_message=f"expected {_AN_EXAMPLE}",
+        ),
+    ]
 """A text that is exactly this, an object that says how it is tested, or a list of these, of which
 one is so."""
 
@@ -221,22 +225,26 @@ def _tagged(model: type[BaseModel], tag: str) -> Callable[[Any], str | None]:
     return tag_of
 
 
-ToolResult = Annotated[
-    _Tested | Annotated[_Texts, Tag("<list>")] | Annotated[ToolResultMatch, Tag("<result>")],
-    Discriminator(
-        _tagged(ToolResultMatch, "<result>"),
-        custom_error_type="text",
-        custom_error_message=f"expected {_AN_EXAMPLE}, or an object with 'name' or 'error'",
-    ),
-]
-AnyMessage = Annotated[
-    _Tested | Annotated[_Texts, Tag("<list>")] | Annotated[MessageMatch, Tag("<message>")],
-    Discriminator(
-        _tagged(MessageMatch, "<message>"),
-        custom_error_type="text",
-        custom_error_message=f'expected {_AN_EXAMPLE}, or one with "role" and "text"',
-    ),
-]
+if TYPE_CHECKING:  # type checkers allow what validation converts
+    ToolResult = Text | ToolResultMatch
+    AnyMessage = Text | MessageMatch
+else:
+    ToolResult = Annotated[
+        _Tested | Annotated[_Texts, Tag("<list>")] | Annotated[ToolResultMatch, Tag("<result>")],
+        Discriminator(
+            _tagged(ToolResultMatch, "<result>"),
+            custom_error_type="text",
+            custom_error_message=f"expected {_AN_EXAMPLE}, or an object with 'name' or 'error'",
+        ),
+    ]
+    AnyMessage = Annotated[
+        _Tested | Annotated[_Texts, Tag("<list>")] | Annotated[MessageMatch, Tag("<message>")],
+        Discriminator(
+            _tagged(MessageMatch, "<message>"),
+            custom_error_type="text",
+            custom_error_message=f'expected {_AN_EXAMPLE}, or one with "role" and "text"',
+        ),
+    ]
 
 
 class AnyTool(ConfigObject):
@@ -245,15 +253,18 @@ class AnyTool(ConfigObject):
     any: Annotated[list[StrictStr], Field(min_length=1)]
 
 
-_Names = list[StrictStr]
-Tools = Annotated[
-    Annotated[_Names, Tag("<list>")] | Annotated[AnyTool, Tag("<any>")],
-    Discriminator(
-        _kind({list: "<list>", tuple: "<list>", AnyTool: "<any>"}, "<any>"),
-        custom_error_type="tools",
-        custom_error_message='expected a list of names, or {"any": [...]}',
-    ),
-]
+if TYPE_CHECKING:  # type checkers allow what validation converts
+    Tools = Sequence[str] | AnyTool | Mapping[str, object]
+else:
+    _Names = list[StrictStr]
+    Tools = Annotated[
+        Annotated[_Names, Tag("<list>")] | Annotated[AnyTool, Tag("<any>")],
+        Discriminator(
+            _kind({list: "<list>", tuple: "<list>", AnyTool: "<any>"}, "<any>"),
+            custom_error_type="tools",
+            custom_error_message='expected a list of names, or {"any": [...]}',
+        ),
+    ]
 
 
 class CountRange(_WithoutNull):
@@ -263,15 +274,18 @@ class CountRange(_WithoutNull):
     at_most: Annotated[StrictInt, Field(ge=1)] | None = None
 
 
-_Number = Annotated[StrictInt, Field(ge=1)]
-Count = Annotated[
-    Annotated[_Number, Tag("<number>")] | Annotated[CountRange, Tag("<range>")],
-    Discriminator(
-        _kind({bool: "<none>", int: "<number>", CountRange: "<range>"}, "<range>"),
-        custom_error_type="count",
-        custom_error_message='expected a number from 1, or {"at_least": ...}',
-    ),
-]
+if TYPE_CHECKING:  # type checkers allow what validation converts
+    Count = int | CountRange | Mapping[str, object]
+else:
+    _Number = Annotated[StrictInt, Field(ge=1)]
+    Count = Annotated[
+        Annotated[_Number, Tag("<number>")] | Annotated[CountRange, Tag("<range>")],
+        Discriminator(
+            _kind({bool: "<none>", int: "<number>", CountRange: "<range>"}, "<range>"),
+            custom_error_type="count",
+            custom_error_message='expected a number from 1, or {"at_least": ...}',
+        ),
+    ]
 
 APIName = Literal["chat", "responses", "messages", "embeddings"]
 
@@ -280,11 +294,14 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-_APIs = Annotated[
-    Annotated[list[APIName], Field(min_length=1)],
-    BeforeValidator(_as_list),
-    AlsoWritten({"enum": [*get_args(APIName)]}),
-]
+if TYPE_CHECKING:  # type checkers allow what validation converts
+    _APIs = APIName | Sequence[APIName]
+else:
+    _APIs = Annotated[
+        Annotated[list[APIName], Field(min_length=1)],
+        BeforeValidator(_as_list),
+        AlsoWritten({"enum": [*get_args(APIName)]}),
+    ]
 
 VALUE_WORDS = ("equals", "any", "exists")
 """The keys of a test of a value in the body, beside those of `TextMatch`."""

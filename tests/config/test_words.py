@@ -135,7 +135,8 @@ def test_an_expression_that_is_wrong_is_a_mistake_of_the_configuration() -> None
 
 SUITE = """
 from mockllm import (
-    AsyncServer, Entry, Error, Match, Mock, Prompt, Reply, all_of, any_of, contains, not_, regex
+    AsyncServer, Entry, Error, HeaderMatch, Match, Mock, Prompt, Reply, all_of, any_of, contains,
+    not_, regex
 )
 
 
@@ -152,6 +153,11 @@ mocks = [
     Mock(match=any_of(Match(model="m"), Match(turn=2)), reply={"text": {"generate": "echo"}}),
     Mock(reply=answer, first=[later, Entry(reply=later), {"reply": answer, "times": 2}]),
     Mock(match=not_(Match(user=all_of(contains("a"), regex("b")))), reply="No."),
+    Mock(match=Match(turn={"at_least": 3}, step=1, tools={"any": ["a"]}, api="chat"), reply="3"),
+    Mock(match=Match(user={"contains": "a"}, model=["a", {"starts_with": "b"}]), reply="a"),
+    Mock(match=Match(tool_result={"name": "a", "error": True}, api=["chat"]), reply="Failed."),
+    Mock(match=Match(any_message={"role": "user"}, tool_result={"regex": "1"}), reply="One."),
+    Mock(match=Match(headers=[HeaderMatch(name="x-a", value="b")], body={"$.a": 1}), reply="b"),
 ]
 server = AsyncServer({"mocks": [*mocks, {"match": {"user": contains("a")}, "reply": "b"}]})
 wrong = Mock(match=Match(user=contains(5)))
