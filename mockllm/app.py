@@ -6,7 +6,7 @@ mock. A reload replaces the engine (`App.use`); the app and its state remain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -23,12 +23,14 @@ from mockllm.engine.added import AddedMock
 from mockllm.engine.asking import (
     admit,
     answer_at_once,
+    begin,
     holding_state,
 )
 from mockllm.engine.decision import (
     Admission,
     Answer,
     Decision,
+    DividedWork,
     FindElsewhere,
     Match,
     Outcome,
@@ -46,6 +48,7 @@ from mockllm.exchange import Pacing, Reply, Request
 from mockllm.observers.counted_store import CountedStore
 from mockllm.observers.lateness import Lateness
 from mockllm.observers.metrics import Meter
+from mockllm.prompt import Earlier
 from mockllm.providers import find_vendor
 from mockllm.providers.api import API
 from mockllm.providers.routes import NO_VALUES, Values
@@ -445,40 +448,43 @@ class App:
         def decide(find_earlier: FindEarlier) -> Decision | Question:
             return self._engine.decide(table, request, values, find_earlier, session=session)
 
-        continued = self._continued_elsewhere(table, request, session)
+        continued = self._continued(table, request)
         if continued is None:
             return decide(partial(self._find_earlier, session=session))
+        leftovers: list[Any] = []
 
         def resume(results: Sequence[Any]) -> Decision | Question:
             (found,) = results
             if found is False:
                 busy = RequestError(503, BUSY_PEER)
                 return Decision.by(self._engine.responder.refuse(table, busy))
-            return decide(lambda response_id: found if response_id == continued else None)
+            return decide(partial(_know, continued, found))
 
-        return Question((FindElsewhere(continued, session),), resume)
+        def look_here_first() -> Generator[bool, None, Decision | Question]:
+            here = yield from self.responses.look_back(continued, session, leftovers)
+            if isinstance(here, Elsewhere):
+                return Question((FindElsewhere(continued, session),), resume)
+            return decide(partial(self._find_earlier, session=session))
 
-    def _continued_elsewhere(self, table: Table, request: Request, session: str) -> str | None:
-        """Return the id of the response that a request continues, if a mock depends on it, this
-        process does not know it, and another one may."""
+        return begin(look_here_first(), leftovers)
+
+    def _continued(self, table: Table, request: Request) -> str | None:
+        """Return the id of the response that a request continues, if a mock depends on it, and
+        another worker may know it."""
         if not self._peers or not table.looks_back or table.api.name != RESPONSES:
             return None
-        response_id = continued_id(request.body)
-        if response_id is None:
-            return None
-        here = self.responses.look_back(response_id, session)
-        return response_id if isinstance(here, Elsewhere) else None
+        return continued_id(request.body)
 
-    def decide_forwarded(self, request: Request, session: str | None = None) -> Reply | None:
+    def decide_forwarded(
+        self, request: Request, session: str | None = None
+    ) -> Reply | DividedWork | None:
         """Return the reply to a `request` forwarded by another worker, which may have found its
-        `session`; None if this process does not know what it asks for (404)."""
+        `session`, or the work whose result it is; None if this process does not know what it asks
+        for (404)."""
         in_path, request = split_request(request)
         named = self._name_session(in_path, request) if session is None else session
         context = replace(self._local_context, session=named)
-        decided = self._dispatcher.decide(context, request, in_path)
-        if isinstance(decided, Question) or decided.reply.status == 404:
-            return None
-        return decided.reply
+        return _reply_forwarded(self._dispatcher.decide(context, request, in_path))
 
     def render_error(self, request: Request, error: ClientError) -> Reply:
         """Return `error` in the format of the vendor of the request's path; plain JSON if it has
@@ -542,3 +548,28 @@ class App:
         reply, ready = make_ready(pacing.full)
         match = decision.match._replace(outcome=Outcome.POOL_FULL, answer=None)
         return decision._replace(match=match, reply=reply, ready=ready)
+
+
+def _reply_forwarded(decided: Decision | Question) -> Reply | DividedWork | None:
+    """Return what `App.decide_forwarded` does of what was decided without other workers."""
+    if isinstance(decided, Decision):
+        return None if decided.reply.status == 404 else decided.reply
+    work, resume = decided.operations[0], decided.resume
+    assert isinstance(work, DividedWork)  # nobody else is asked
+
+    def pieces() -> Generator[bool, None, Reply | None]:
+        result = yield from work.pieces
+        reply = _reply_forwarded(resume([result]))
+        assert not isinstance(reply, DividedWork)
+        return reply
+
+    return DividedWork(pieces(), work.leftovers)
+
+
+def _know(
+    known: str, earlier: Earlier | None, response_id: str, leftovers: list[Any]
+) -> Generator[bool, None, Earlier | None]:
+    """Find the conversation that ends with the response `known`, which is `earlier`
+    (`FindEarlier`)."""
+    yield from ()
+    return earlier if response_id == known else None

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
-
-import orjson
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple
 
 from mockllm.endpoints.route import Context
-from mockllm.endpoints.stored_responses import StoredExchange, find_stored, whole_body
+from mockllm.endpoints.stored_responses import StoredExchange, find_stored, read_output
 from mockllm.matching import readings
-from mockllm.prompt import Earlier
+from mockllm.matching.divided_readings import in_pieces
+from mockllm.prompt import Earlier, ToolCall
+from mockllm.prompt.conversation import MESSAGES_AT_ONCE, KeptTexts
 from mockllm.providers import normalise
 from mockllm.providers.openai.responses.conversation import read_messages
 
 _CONTINUES = re.compile(rb'"previous_response_id"\s*:\s*"([^"\\]+)"')
 """Not within a string of JSON: there, quotes are escaped."""
+
+
+_READINGS = (readings.messages, readings.turns, readings.step, readings.last_user)
+"""What is read of a conversation that is continued, each from what is before it."""
 
 
 class Elsewhere(NamedTuple):
@@ -31,23 +36,22 @@ def continued_id(body: bytes) -> str | None:
     return None if found is None else found[1].decode("utf-8", "replace")
 
 
-def find_earlier(context: Context, response_id: str) -> Earlier | None:
-    """Return the conversation that ends with the response with this id; None if this process does
-    not store it, or does not know the whole conversation."""
-    found = look_back(context, response_id)
-    return None if isinstance(found, Elsewhere) else found
-
-
-def look_back(context: Context, response_id: str) -> Earlier | Elsewhere | None:
+def look_back(
+    context: Context, response_id: str, leftovers: list[Any]
+) -> Generator[bool, None, Earlier | Elsewhere | None]:
     """Return the conversation that ends with the response with this id, or what of it is not known
-    in this process; None if nobody knows it."""
-    chain: list[StoredExchange] = []
+    in this process; None if nobody knows it. There are pauses if its requests are large
+    (`decision.Pieces`). `leftovers` are those of `DividedWork`."""
+    chain: list[tuple[str, StoredExchange]] = []
     seen: set[str] = set()  # a configured id may be used again, and then refer to itself
     earlier: Earlier | None = None
     while response_id:
-        exchange = find_stored(context, response_id)
+        earlier = context.stored.find_earlier(response_id, context.session)
+        if earlier is not None:
+            break
         if response_id in seen:
             return None
+        exchange = yield from find_stored(context, response_id, leftovers)
         if exchange is None:
             if chain:
                 earlier = context.stored.find_elsewhere(response_id, context.session)
@@ -55,29 +59,34 @@ def look_back(context: Context, response_id: str) -> Earlier | Elsewhere | None:
                 return Elsewhere(response_id)
             break
         seen.add(response_id)
-        earlier = context.stored.earlier.get(exchange.stored.key)
-        if earlier is not None:
-            break
-        chain.append(exchange)
+        chain.append((response_id, exchange))
         response_id = normalise.text(exchange.prompt.body.get("previous_response_id"))
-    for exchange in reversed(chain):
+    while chain:
+        found, exchange = chain.pop()
         exchange.prompt.earlier = earlier
-        earlier = _continued(context, exchange)
+        earlier = yield from _continued(exchange)
         if earlier is None:
             return None
-        context.stored.earlier[exchange.stored.key] = earlier
+        context.stored.note_earlier(exchange.stored, found, earlier)
     return earlier
 
 
-def _continued(context: Context, exchange: StoredExchange) -> Earlier | None:
+def _continued(exchange: StoredExchange) -> Generator[bool, None, Earlier | None]:
     """Return the conversation up to the answer of `exchange`; None if it is not known, because it
     belongs to a `conversation` of the service."""
     prompt = exchange.prompt
-    turn, step = readings.turn(prompt), readings.step(prompt)
+    yield from in_pieces(prompt, _READINGS)
+    turn, step = readings.turn(prompt), prompt.once(readings.step)
     if turn is None or step is None:
         return None
-    output = orjson.loads(whole_body(context, exchange)).get("output")
-    read = read_messages({"input": output if isinstance(output, list) else []})
-    answer = (message for message in read if message is not None)
-    calls = tuple(call for message in answer for call in message.calls)
-    return Earlier(turn, step, tuple(readings.last_user(prompt) or ()), calls)
+    calls: list[ToolCall] = []
+    for number, items in enumerate(read_output(exchange.stored)):
+        if number:
+            yield False
+        answer = (message for message in read_messages({"input": items}) if message is not None)
+        calls += (call for message in answer for call in message.calls)
+    words = prompt.once(readings.last_user)
+    last_user: Sequence[str] = words or ()
+    if isinstance(last_user, list) and len(last_user) > MESSAGES_AT_ONCE:
+        last_user = yield from KeptTexts.of(last_user)
+    return Earlier(turn, step, last_user, tuple(calls))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
-from mockllm.endpoints.earlier import Elsewhere, find_earlier, look_back
+from mockllm.endpoints.earlier import Elsewhere, look_back
 from mockllm.endpoints.route import RESPONSES, Context
-from mockllm.engine.decision import Decision
+from mockllm.engine.decision import Decision, finish
 from mockllm.engine.mocks import Table
 from mockllm.exchange import Request
 from mockllm.prompt import Earlier
@@ -59,21 +60,30 @@ class ResponseMemory:
             self.when_stored(stored)
 
     def look_back(
-        self, response_id: str, session: str, known: Mapping[str, Earlier] = MappingProxyType({})
-    ) -> Earlier | Elsewhere | None:
+        self,
+        response_id: str,
+        session: str,
+        leftovers: list[Any],
+        known: Mapping[str, Earlier] = MappingProxyType({}),
+    ) -> Generator[bool, None, Earlier | Elsewhere | None]:
         """Return the conversation that ends with a response of a session, or what of it is not
-        known in this process. Of those that it continues in others, some are `known`."""
+        known in this process, with pauses if its requests are large (`decision.Pieces`). Of those
+        that it continues in others, some are `known`. `leftovers` are those of `DividedWork`."""
         for name, earlier in known.items():
             self.stored.note_elsewhere(name, session, earlier)
-        return look_back(replace(self._context, session=session), response_id)
+        context = replace(self._context, session=session)
+        return (yield from look_back(context, response_id, leftovers))
 
-    def find_earlier(self, response_id: str, session: str = COMMON) -> Earlier | None:
-        """Return the conversation that ends with a stored response of a session; None if it is not
-        known."""
-        return find_earlier(replace(self._context, session=session), response_id)
+    def find_earlier(
+        self, response_id: str, leftovers: list[Any], session: str = COMMON
+    ) -> Generator[bool, None, Earlier | None]:
+        """Return the conversation that ends with a stored response of a session, in pieces like
+        `look_back`; None if it is not known."""
+        found = yield from self.look_back(response_id, session, leftovers)
+        return None if isinstance(found, Elsewhere) else found
 
     def find_earlier_of_call(self, response_id: str, session: str) -> Earlier | None:
-        """Do what `find_earlier` does, for a call that is read: what other workers have told is
-        known too."""
-        found = self.find_earlier(response_id, session)
+        """Do what `find_earlier` does, for a call that is read, without a pause: what other workers
+        have told is known too."""
+        found: Earlier | None = finish(self.find_earlier(response_id, [], session))
         return found or self.stored.find_elsewhere(response_id, session)

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
@@ -11,18 +12,28 @@ from urllib.parse import parse_qs
 import orjson
 
 from mockllm.endpoints.route import RESPONSES, Context, endpoint_decision
-from mockllm.engine.decision import Answer, Decision, ForwardRequest, Question
+from mockllm.engine.asking import MAX_UNDIVIDED, begin
+from mockllm.engine.decision import (
+    Answer,
+    Decision,
+    ForwardRequest,
+    Pieces,
+    Question,
+    make_body,
+)
 from mockllm.engine.sources import render
 from mockllm.errors import RequestError
-from mockllm.exchange import PAUSE, Reply, Request
+from mockllm.exchange import PAUSE, DividedBody, Reply, Request
 from mockllm.prompt import NOT_STREAMED, STREAMED, Prompt, ResponseOptions
+from mockllm.prompt.conversation import MESSAGES_AT_ONCE, slices
+from mockllm.providers.openai.responses.answer import complete, id_of
 from mockllm.providers.openai.responses.conversation import items_of
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
 from mockllm.redaction import redact_path
 from mockllm.state.responses import StoredResponse, slot_of
 from mockllm.wire import jsontext, placeholders, tokens
-from mockllm.wire.placeholders import NOTHING_ECHOED, Echoed
+from mockllm.wire.placeholders import Echoed, fill_fresh
 
 ITEM_ID_LENGTH = 48
 ITEMS_PER_PAGE = 20
@@ -35,6 +46,23 @@ class StoredExchange(NamedTuple):
     stored: StoredResponse
     prompt: Prompt
 
+    @property
+    def is_large(self) -> bool:
+        """True if the prompt was decoded in pieces, because it is large."""
+        return self.prompt.leftovers is not None
+
+
+class _Values(NamedTuple):
+    """What a response repeats of its request."""
+
+    model: str
+    input_tokens: int
+    echoed: Echoed
+
+
+About = Callable[[Context, Request, StoredExchange], Pieces]
+"""Returns the decision on a request about a stored response, made in pieces."""
+
 
 def retrieve(context: Context, request: Request, values: Values) -> Decision | Question:
     """Answer with the response, byte for byte as delivered; with ``?stream=true`` as a stream, if
@@ -44,13 +72,7 @@ def retrieve(context: Context, request: Request, values: Values) -> Decision | Q
 
 def delete(context: Context, request: Request, values: Values) -> Decision | Question:
     """Delete the response."""
-
-    def deleted(context: Context, request: Request, exchange: StoredExchange) -> Decision:
-        context.stored.remove(exchange.stored.key)
-        body = {"id": values["id"], "object": "response", "deleted": True}
-        return _json(jsontext.dumps(body))
-
-    return _answer_about(context, request, values["id"], deleted, everywhere=True)
+    return _answer_about(context, request, values["id"], _deleted, everywhere=True)
 
 
 def cancel(context: Context, request: Request, values: Values) -> Decision | Question:
@@ -67,53 +89,71 @@ def input_items(context: Context, request: Request, values: Values) -> Decision 
 
 
 def _answer_about(
-    context: Context,
-    request: Request,
-    response_id: str,
-    answer: Callable[[Context, Request, StoredExchange], Decision],
-    *,
-    everywhere: bool = False,
+    context: Context, request: Request, response_id: str, answer: About, *, everywhere: bool = False
 ) -> Decision | Question:
     """Return the `answer` about the response with this id, or the question that forwards the
     request to the worker that delivered it. With `everywhere`, a configured id, which several
-    workers may have delivered, is forwarded to the others too.
+    workers may have delivered, is forwarded to the others too, before. An answer that takes long is
+    a question.
 
     Raises:
         RequestError: 404 if no worker can have it.
     """
-    exchange = find_stored(context, response_id)
     slot = slot_of(response_id)
-    forwards = context.has_servers or (
-        context.has_peer(slot) and (exchange is None or (everywhere and slot is None))
-    )
-    if exchange is not None and not forwards:
-        return answer(context, request, exchange)
-    if not forwards:
+
+    def answer_here(
+        leftovers: list[Any], otherwise: Callable[[], Decision | Question]
+    ) -> Generator[bool, None, Decision | Question]:
+        exchange = yield from find_stored(context, response_id, leftovers)
+        if exchange is None:
+            return otherwise()
+        decision: Decision = yield from answer(context, request, exchange)
+        return decision
+
+    def begin_here(otherwise: Callable[[], Decision | Question]) -> Decision | Question:
+        leftovers: list[Any] = []
+        return begin(answer_here(leftovers, otherwise), leftovers)
+
+    def forward() -> Question:
+        return Question((ForwardRequest(request, slot, response_id, context.session),), resume)
+
+    def resume(results: Sequence[Any]) -> Decision | Question:
+        def forwarded() -> Decision:
+            (reply,) = results
+            if reply is None:
+                raise _unknown(response_id)
+            return endpoint_decision(reply)
+
+        return forwarded() if context.has_servers else begin_here(forwarded)
+
+    def refuse() -> Decision:
         raise _unknown(response_id)
 
-    def resume(results: Sequence[Any]) -> Decision:
-        if exchange is not None and not context.has_servers:
-            return answer(context, request, exchange)
-        (reply,) = results
-        if reply is None:
-            raise _unknown(response_id)
-        return endpoint_decision(reply)
-
-    return Question((ForwardRequest(request, slot, response_id, context.session),), resume)
+    if context.has_servers or (everywhere and slot is None and context.has_peer(slot)):
+        return forward()
+    return begin_here(forward if context.has_peer(slot) else refuse)
 
 
-def find_stored(context: Context, response_id: str) -> StoredExchange | None:
-    """Return the response with this id and its prompt, if this process stores it."""
+def find_stored(
+    context: Context, response_id: str, leftovers: list[Any]
+) -> Generator[bool, None, StoredExchange | None]:
+    """Return the response with this id and its prompt, if this process stores it; with pauses if
+    its request is large (`decision.Pieces`). `leftovers` are those of `DividedWork`."""
     stored = context.stored.find(response_id, context.session)
-    if stored is None:
+    if stored is None or id_in(stored) != response_id:
         return None
-    prompt = context.engine.table(RESPONSES).decode(stored.body)
-    exchange = StoredExchange(stored, prompt)
-    if prompt.body.get("store") is False:
-        return None
-    frames = _frames(context, exchange, NOT_STREAMED, NOTHING_ECHOED)  # the members may be large
-    found = orjson.loads(b"".join(frames)).get("id")
-    return exchange if found == response_id else None
+    table = context.engine.table(RESPONSES)
+    if len(stored.body) <= MAX_UNDIVIDED:
+        prompt = table.decode(stored.body)
+    else:
+        yield False
+        prompt = yield from table.decode_in_pieces(stored.body, leftovers)
+    return None if prompt.body.get("store") is False else StoredExchange(stored, prompt)
+
+
+def id_in(stored: StoredResponse) -> Any:
+    """Return the `id` of a stored response: any JSON value, if it is configured."""
+    return _filled(id_of(stored.response), stored)
 
 
 def _unknown(response_id: str) -> RequestError:
@@ -124,10 +164,10 @@ def _unknown(response_id: str) -> RequestError:
 # --- The answers ---------------------------------------------------------------------------------
 
 
-def _retrieved(context: Context, request: Request, exchange: StoredExchange) -> Decision:
+def _retrieved(context: Context, request: Request, exchange: StoredExchange) -> Pieces:
     query = _query(request)
     if query.get("stream") != "true":
-        return _json(whole_body(context, exchange))
+        return (yield from _whole(context, exchange))
     if exchange.prompt.body.get("background") is not True:
         raise RequestError(
             400,
@@ -135,34 +175,44 @@ def _retrieved(context: Context, request: Request, exchange: StoredExchange) -> 
             param="stream",
         )
     after = _number(query, "starting_after", -1)
+    stored, values = exchange.stored, (yield from _values_of(context, exchange))
 
     def frames() -> Iterator[bytes]:  # one event each, counted from 0
-        return islice(_frames(context, exchange, STREAMED), after + 1, None)
+        steps = _render(context, stored, values, STREAMED).steps
+        events = (step.data for step in steps if step != PAUSE)
+        return islice(map(partial(fill_fresh, fresh=stored.fresh), events), after + 1, None)
 
     return endpoint_decision(Reply.lazy_stream(200, OPENAI.stream_headers, frames))
 
 
-def _cancelled(context: Context, request: Request, exchange: StoredExchange) -> Decision:
+def _deleted(context: Context, request: Request, exchange: StoredExchange) -> Pieces:
+    yield from ()
+    stored = exchange.stored
+    context.stored.remove(stored.key)
+    body = {"id": id_in(stored), "object": "response", "deleted": True}
+    return _json(jsontext.dumps(body))
+
+
+def _cancelled(context: Context, request: Request, exchange: StoredExchange) -> Pieces:
     if exchange.prompt.body.get("background") is not True:
         raise RequestError(400, "Cannot cancel a synchronous response.")
     cancelled = exchange.stored._replace(cancelled=True)
     context.stored.append(cancelled)
-    return _json(whole_body(context, exchange._replace(stored=cancelled)))
+    return (yield from _whole(context, exchange._replace(stored=cancelled)))
 
 
-def _page_of_items(context: Context, request: Request, exchange: StoredExchange) -> Decision:
-    query = _query(request)
+def _page_of_items(context: Context, request: Request, exchange: StoredExchange) -> Pieces:
+    query, stored = _query(request), exchange.stored
     items = items_of(exchange.prompt.body["input"])
     places = range(len(items))
     if query.get("order") != "asc":
         places = places[::-1]
     after, start = query.get("after"), 0
     if after is not None:
-        ids = (_filled(_item_id(items[place], place), exchange) for place in places)
-        start = next((at for at, item_id in enumerate(ids, 1) if item_id == after), 0)
+        start = yield from _place_behind(after, items, places, stored)
     limit = min(_number(query, "limit", ITEMS_PER_PAGE), MAX_PER_PAGE)
     shown = places[start : start + limit]
-    page = _filled([complete_input_item(items[place], place) for place in shown], exchange)
+    page = _filled([complete_input_item(items[place], place) for place in shown], stored)
     body = {
         "object": "list",
         "data": page,
@@ -173,36 +223,72 @@ def _page_of_items(context: Context, request: Request, exchange: StoredExchange)
     return _json(jsontext.dumps(body))
 
 
-def _filled(value: Any, exchange: StoredExchange) -> Any:
+def _place_behind(
+    item_id: str, items: Sequence[Any], places: Sequence[int], stored: StoredResponse
+) -> Generator[bool, None, int]:
+    """Return the number of those of `places` up to the item with this id; 0 if there is none."""
+    for number, place in enumerate(places, 1):
+        if _filled(_item_id(items[place], place), stored) == item_id:
+            return number
+        if not number % MESSAGES_AT_ONCE:
+            yield False
+    return 0
+
+
+def _filled(value: Any, stored: StoredResponse) -> Any:
     """Return a JSON value with the values of the delivery in place of their placeholders."""
-    return orjson.loads(placeholders.fill_fresh(jsontext.dumps(value), exchange.stored.fresh))
+    return orjson.loads(fill_fresh(jsontext.dumps(value), stored.fresh))
 
 
-def whole_body(context: Context, exchange: StoredExchange) -> bytes:
-    """Return the body of the response, not streamed."""
-    return b"".join(_frames(context, exchange, NOT_STREAMED))
+# --- Rendering a response again ------------------------------------------------------------------
 
 
-def _frames(
-    context: Context,
-    exchange: StoredExchange,
-    options: ResponseOptions,
-    echoed: Echoed | None = None,
-) -> Iterator[bytes]:
-    """Render the response again, frame by frame, with the values of its delivery, and what it
-    repeats of its request, unless that is `echoed`."""
-    stored, prompt = exchange
+def read_output(stored: StoredResponse) -> Iterator[list[dict[str, Any]]]:
+    """Yield the output items of a response, some at a time, without their texts and arguments."""
+    output = complete(stored.response)["output"]
+    for items in slices(output if isinstance(output, list) else []):
+        yield _filled([_outline(each) for each in items if isinstance(each, dict)], stored)
+
+
+def _outline(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: item[name] for name in ("type", "role", "name", "call_id") if name in item}
+
+
+def _whole(context: Context, exchange: StoredExchange) -> Pieces:
+    """Return the decision to answer with the whole response, rendered in pieces if it is large."""
+    stored, values = exchange.stored, (yield from _values_of(context, exchange))
+    steps, fresh = _render(context, stored, values, NOT_STREAMED).steps, stored.fresh
+    if not isinstance(steps, DividedBody):
+        (step,) = steps
+        if step.size <= MAX_UNDIVIDED:
+            return _json(fill_fresh(step.data, fresh))
+        steps = DividedBody(step.pieces)
+    reply = Reply(200, OPENAI.headers, steps.edited(lambda piece: (fill_fresh(piece, fresh),)))
+    yield from make_body(reply)
+    return endpoint_decision(reply)
+
+
+def _values_of(context: Context, exchange: StoredExchange) -> Generator[bool, None, _Values]:
+    """Return the values of the request that its response repeats, with pauses if it is large."""
+    prompt, api = exchange.prompt, context.engine.table(RESPONSES).api
+    if exchange.is_large:
+        prompt.body = body = yield from tokens.estimate_in_pieces(prompt.body)
+        if api.echo_long is not None:
+            body.echoes = yield from api.echo_long(body)
+        yield True
+    input_tokens = tokens.estimate_prompt(prompt.body)
+    return _Values(prompt.model, input_tokens, api.echo(prompt.body, None))
+
+
+def _render(
+    context: Context, stored: StoredResponse, values: _Values, options: ResponseOptions
+) -> Reply:
+    """Render the response again, with the values of its request but for those of its delivery."""
     response = _as_cancelled(stored.response) if stored.cancelled else stored.response
     answer = Answer(response, stored.chunk, stored.events)
-    api = context.engine.table(RESPONSES).api
-    reply = render(api, answer, options)
-    input_tokens = tokens.estimate_prompt(prompt.body)
-    if echoed is None:
-        echoed = api.echo(prompt.body, None)
-    filled = placeholders.fill(reply, model=prompt.model, input_tokens=input_tokens, echoed=echoed)
-    for step in filled.steps:
-        if step != PAUSE:
-            yield placeholders.fill_fresh(step.data, stored.fresh)
+    reply = render(context.engine.table(RESPONSES).api, answer, options)
+    model, input_tokens, echoed = values
+    return placeholders.fill(reply, model=model, input_tokens=input_tokens, echoed=echoed)
 
 
 def _as_cancelled(response: Mapping[str, Any]) -> dict[str, Any]:

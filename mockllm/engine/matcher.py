@@ -16,7 +16,7 @@ from mockllm.engine.decision import Decision, DividedWork, Match, Question
 from mockllm.engine.effects import NO_EFFECTS, Effects, Exposure
 from mockllm.engine.match_cache import ExposureCache, Key, MatchCache, key_with
 from mockllm.engine.mocks import Table
-from mockllm.engine.received import FindEarlier, Received
+from mockllm.engine.received import Received
 from mockllm.engine.selection import Selector
 from mockllm.engine.sources import Selection, select_error
 from mockllm.engine.straight import StraightAnswers
@@ -88,17 +88,16 @@ class Matcher:
         headers that rules compare, the key of the cache, and on the `effects` of traffic, unless it
         depends on what `find_earlier` finds. What else it depends on is a question, and an answer
         that is made for this request a decision. Without `effects` it is asked which hold."""
-        table, request, values, find_earlier, session, _ = received
-        size = len(request.body)
+        table, request, values, _, session, _ = received
+        size, leftovers = len(request.body), list[Any]()
         if size > MAX_SMALL:
-            leftovers: list[Any] = []
             work = self._decode_and_match(received, effects, leftovers)
             return self._perform(received, effects or NO_EFFECTS, work, leftovers)
         try:
             prompt = table.api.decode(request, values)
             if size > MAX_UNDIVIDED and has_much_to_match(table, prompt):
-                work = self._match_in_pieces(received, prompt, effects)
-                return self._perform(received, effects or NO_EFFECTS, work)
+                work = self._match_in_pieces(received, prompt, effects, leftovers)
+                return self._perform(received, effects or NO_EFFECTS, work, leftovers)
             if not table.accepts(prompt):
                 table.validate(prompt)  # raises
             wished = self._responder.wished(table, request)
@@ -106,8 +105,25 @@ class Matcher:
             return self._responder.refuse(table, exc)
         if wished is not None:
             return self._responder.answer(table, Asked(prompt, request, session), wished)
-        looks_back = self._look_back(table, prompt, find_earlier)
         asked = _new(Asked, (prompt, request, session, 0, effects or NO_EFFECTS))
+        if table.looks_back and prompt.readers.continues(prompt.body):
+            work = self._match_continued(received, asked, effects, leftovers)
+            return self._begin(received, asked.effects, work, leftovers)
+        return self._match_valid(received, asked, effects, looks_back=False)
+
+    def _match_continued(
+        self, received: Received, asked: Asked, effects: Effects | None, leftovers: list[Any]
+    ) -> Generator[bool, None, Match | Decision | Question]:
+        """Do what `match` does with a valid request after finding what it continues, with pauses
+        (`Pieces`)."""
+        yield from self._find_earlier(received, asked.prompt, leftovers)
+        return self._match_valid(received, asked, effects, looks_back=True)
+
+    def _match_valid(
+        self, received: Received, asked: Asked, effects: Effects | None, *, looks_back: bool
+    ) -> Match | Decision | Question:
+        """Do what `match` does with a valid request."""
+        table, prompt, request = received.table, asked.prompt, asked.request
         if table.traffic is None or effects is not None:
             return self._match_prompt(received, asked, looks_back=looks_back)
         exposure = table.traffic.select(prompt, request.first_values, table.api.vendor.limits)
@@ -172,13 +188,14 @@ class Matcher:
             prompt = yield from table.api.decode_in_pieces(request, values, leftovers)
         except RequestError as exc:
             return self._responder.refuse(table, exc)
-        return (yield from self._match_in_pieces(received, prompt, effects))
+        return (yield from self._match_in_pieces(received, prompt, effects, leftovers))
 
     def _match_in_pieces(
-        self, received: Received, prompt: Prompt, effects: Effects | None
+        self, received: Received, prompt: Prompt, effects: Effects | None, leftovers: list[Any]
     ) -> Generator[bool, None, Match | Decision | Question]:
-        """Do what `match` does after decoding, with pauses (`Pieces`)."""
-        table, request, _, find_earlier, session, _ = received
+        """Do what `match` does after decoding, with pauses (`Pieces`). `leftovers` are those of
+        `DividedWork`."""
+        table, request, _, _, session, _ = received
         try:
             yield from table.validate_in_pieces(prompt)
             prompt.body = body = yield from tokens.estimate_in_pieces(prompt.body)
@@ -191,7 +208,9 @@ class Matcher:
         if wished is not None:
             return self._responder.answer(table, asked, wished)
         yield True
-        looks_back = self._look_back(table, prompt, find_earlier)
+        looks_back = table.looks_back and prompt.readers.continues(prompt.body)
+        if looks_back:
+            yield from self._find_earlier(received, prompt, leftovers)
         yield from in_pieces(prompt, table.readings)
         if table.traffic is None or effects is not None:
             return (yield from self._search(table, asked, looks_back=looks_back))
@@ -217,12 +236,22 @@ class Matcher:
     ) -> Match | Decision | Question:
         """Return the result of `_search`, or the question that goes on after a pause in it."""
         work = self._search(received.table, asked, looks_back=looks_back)
+        return self._begin(received, asked.effects, work)
+
+    def _begin(
+        self,
+        received: Received,
+        effects: Effects,
+        work: Generator[bool, None, Match | Decision | Question],
+        leftovers: list[Any] | None = None,
+    ) -> Match | Decision | Question:
+        """Return the result of `work`, or the question that goes on after a pause in it."""
         try:
             next(work)
         except StopIteration as end:
             result: Match | Decision | Question = end.value
             return result
-        return self._perform(received, asked.effects, work)
+        return self._perform(received, effects, work, leftovers)
 
     def _perform(
         self,
@@ -237,12 +266,12 @@ class Matcher:
             lambda results: self.remember(received, effects, results[0]),
         )
 
-    def _look_back(self, table: Table, prompt: Prompt, find_earlier: FindEarlier) -> bool:
-        """Find what `prompt` continues, if a mock depends on it. Returns True if one does."""
-        looks_back = table.looks_back and prompt.readers.continues(prompt.body)
-        if looks_back:
-            prompt.earlier = find_earlier(normalise.text(prompt.body.get("previous_response_id")))
-        return looks_back
+    def _find_earlier(
+        self, received: Received, prompt: Prompt, leftovers: list[Any]
+    ) -> Generator[bool, None, None]:
+        """Find what `prompt` continues, with pauses (`Pieces`)."""
+        response_id = normalise.text(prompt.body.get("previous_response_id"))
+        prompt.earlier = yield from received.find_earlier(response_id, leftovers)
 
 
 def _cacheable(

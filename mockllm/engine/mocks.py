@@ -144,8 +144,16 @@ class Table:
         Raises:
             RequestError: 400, naming the first invalid member.
         """
-        request = Request.of("POST", self.api.routes[0], body=body)
-        return self.api.decode(request, NO_VALUES)
+        return self.api.decode(self._request(body), NO_VALUES)
+
+    def decode_in_pieces(self, body: bytes, leftovers: list[Any]) -> Generator[bool, None, Prompt]:
+        """Do what `decode` does, with pauses (`decision.Pieces`). `leftovers` are those of
+        `DividedWork`."""
+        request = self._request(body)
+        return (yield from self.api.decode_in_pieces(request, NO_VALUES, leftovers))
+
+    def _request(self, body: bytes) -> Request:
+        return Request.of("POST", self.api.routes[0], body=body)
 
 
 def _refusal(finding: Finding) -> RequestError:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple
 
 from mockllm.engine.match_cache import Key
 from mockllm.engine.mocks import Table
@@ -12,12 +12,15 @@ from mockllm.prompt import Earlier
 from mockllm.providers.routes import Values
 from mockllm.state.attempts import RETRY_COUNT, parse_retry_count
 
-FindEarlier = Callable[[str], Earlier | None]
-"""Returns the conversation that ends with the response with this id; None if it is not known."""
+FindEarlier = Callable[[str, list[Any]], Generator[bool, None, Earlier | None]]
+"""`find_earlier(response_id, leftovers)`: the conversation that ends with the response with this
+id, found in pieces (`decision.Pieces`); None if it is not known. `leftovers` are those of
+`DividedWork`."""
 
 
-def find_nothing(response_id: str) -> None:
+def find_nothing(response_id: str, leftovers: list[Any]) -> Generator[bool, None, None]:
     """Know no response."""
+    yield from ()
 
 
 class Received(NamedTuple):

@@ -87,6 +87,7 @@ class Service:
         clock: Clock | None = None,
         gates: Gates | None = None,
         meter: Meter | None = None,
+        turns: Turns | None = None,
     ) -> None:
         # of the server
         self.app = app
@@ -108,7 +109,7 @@ class Service:
         self.frames = SharedFrames()
         self.repeats = Repeats(app, journal, meter)
         self.performer = performer or NoPeers()
-        self.turns = Turns()
+        self.turns = turns or Turns()
         self.functions = Functions()
         self._reported: set[str] = set()  # places of troubles
         self.clock = clock or Clock()

@@ -27,14 +27,15 @@ import orjson
 
 from mockllm.app import App
 from mockllm.endpoints.earlier import Elsewhere
-from mockllm.engine.decision import FindElsewhere, ForwardRequest, Operation
+from mockllm.engine.decision import DividedWork, FindElsewhere, ForwardRequest, Operation
 from mockllm.prompt import Earlier
 from mockllm.serve.connections import Performer
-from mockllm.serve.earlier_elsewhere import MAX_LINKS
+from mockllm.serve.earlier_elsewhere import MAX_LINKS, look_back
 from mockllm.serve.peer_messages import pack_responses, unpack_responses
 from mockllm.serve.redis_changes import ScriptRunner
 from mockllm.serve.redis_link import Script
 from mockllm.serve.redis_scripts import LIFETIME
+from mockllm.serve.turns import Turns
 from mockllm.state.responses import (
     MAX_BYTES,
     MAX_RESPONSES,
@@ -70,10 +71,17 @@ def responses_script() -> Script:
 
 class DistantResponses:
     """Performs operations about stored responses of all servers, for `app`. The state of mocks is
-    that of `store`; without it, `peers` perform them."""
+    that of `store`; without it, `peers` perform them. What takes long is done in `turns`."""
 
-    def __init__(self, app: App, store: ScriptRunner, peers: Performer | None) -> None:
+    def __init__(
+        self,
+        app: App,
+        store: ScriptRunner,
+        peers: Performer | None,
+        turns: Turns | None = None,
+    ) -> None:
         self._app = app
+        self._turns = turns or Turns()
         self._store = store
         self._peers = peers
         self._written = deque[tuple[str, str, bytes]](maxlen=MAX_RESPONSES)
@@ -148,7 +156,7 @@ class DistantResponses:
         await self._read(response_id, session)
         stored = self._app.responses.stored
         before = stored.find(response_id, session)
-        reply = self._perform_here(operation)
+        reply = await self._perform_here(operation)
         after = stored.find(response_id, session)
         if before is not None and after is None:
             self._write(session, before.own_key, DELETED)
@@ -160,20 +168,22 @@ class DistantResponses:
 
     async def _perform_in_server(self, operation: Operation) -> Any:
         """Do without Redis what this worker can do, or else another one of its server."""
-        found = self._perform_here(operation)
+        found = await self._perform_here(operation)
         if found is None and self._peers is not None:
             (found,) = await self._peers.perform([operation])
         return found
 
-    def _perform_here(self, operation: Operation) -> Any:
-        if isinstance(operation, ForwardRequest):
-            return self._app.decide_forwarded(operation.request, operation.session)
-        return None
+    async def _perform_here(self, operation: Operation) -> Any:
+        if not isinstance(operation, ForwardRequest):
+            return None
+        reply = self._app.decide_forwarded(operation.request, operation.session)
+        return await self._turns.finish(reply) if isinstance(reply, DividedWork) else reply
 
     async def find_earlier(self, response_id: str, session: str) -> None:
         """Find out the conversation that ends with a response of a session, so that this process
         knows it, if any does."""
-        if isinstance(self._app.responses.look_back(response_id, session), Elsewhere):
+        here = await look_back(self._app, self._turns, response_id, session)
+        if isinstance(here, Elsewhere):
             with contextlib.suppress(StateUnavailableError):
                 await self._find(response_id, session)
 
@@ -184,7 +194,7 @@ class DistantResponses:
             StateUnavailableError: Redis cannot be reached in time.
         """
         for _ in range(MAX_LINKS):
-            found = self._app.responses.look_back(response_id, session)
+            found = await look_back(self._app, self._turns, response_id, session)
             if not isinstance(found, Elsewhere):
                 return found
             if not await self._read(found.response_id, session):

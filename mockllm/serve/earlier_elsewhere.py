@@ -11,12 +11,16 @@ back to a response whose process knows its conversation: usually that before the
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from mockllm.app import App
 from mockllm.endpoints.earlier import Elsewhere
+from mockllm.engine.decision import DividedWork, finish
 from mockllm.prompt import Earlier, ToolCall
+from mockllm.prompt.conversation import MESSAGES_AT_ONCE, KeptTexts
 from mockllm.serve.peer_lines import NoAnswer
+from mockllm.serve.turns import Turns
 from mockllm.state.responses import slot_of
 
 MAX_LINKS = 200  # of a conversation that no process knows yet
@@ -29,8 +33,9 @@ class EarlierElsewhere:
     """Finds conversations of `app` that end in the workers of the `others`, and tells them its
     own."""
 
-    def __init__(self, app: App, others: Sequence[int], ask: Ask) -> None:
+    def __init__(self, app: App, others: Sequence[int], ask: Ask, turns: Turns) -> None:
         self._app = app
+        self._turns = turns
         self._others = others
         self._ask = ask
 
@@ -51,16 +56,16 @@ class EarlierElsewhere:
                 return False if found is NoAnswer.BUSY else None
         return known[response_id]
 
-    def tell(self, response_id: str, session: str, known: Mapping[str, Any]) -> Any:
+    async def tell(self, response_id: str, session: str, known: Mapping[str, Any]) -> Any:
         """Answer another worker what is known here."""
         unpacked = {name: unpack_earlier(each) for name, each in known.items()}
-        return pack(self._app.responses.look_back(response_id, session, unpacked))
+        return pack(await look_back(self._app, self._turns, response_id, session, unpacked))
 
     async def _find_one(
         self, response_id: str, session: str, known: Mapping[str, Earlier]
     ) -> Found | NoAnswer:
         """Return what the worker knows that has a response: this one, or another."""
-        here = self._app.responses.look_back(response_id, session, known)
+        here = await look_back(self._app, self._turns, response_id, session, known)
         if here != Elsewhere(response_id):
             return here
         slot = slot_of(response_id)
@@ -77,13 +82,27 @@ class EarlierElsewhere:
         return NoAnswer.BUSY if is_busy else None
 
 
+async def look_back(
+    app: App,
+    turns: Turns,
+    response_id: str,
+    session: str,
+    known: Mapping[str, Earlier] = MappingProxyType({}),
+) -> Found:
+    """Return what `ResponseMemory.look_back` does, in turns if that takes long."""
+    leftovers: list[Any] = []
+    pieces = app.responses.look_back(response_id, session, leftovers, known)
+    found: Found = await turns.finish(DividedWork(pieces, leftovers))
+    return found
+
+
 def pack(found: Found) -> Any:
     """Return what was found as JSON."""
     if isinstance(found, Elsewhere):
         return found.response_id
     if found is None:
         return None
-    return [found.answers, found.step, found.last_user, [[*call] for call in found.calls]]
+    return [found.answers, found.step, [*found.last_user], [[*call] for call in found.calls]]
 
 
 def unpack(packed: Any) -> Found:
@@ -95,5 +114,8 @@ def unpack(packed: Any) -> Found:
 
 def unpack_earlier(packed: Any) -> Earlier:
     """Return a conversation that `pack` packed."""
-    answers, step, last_user, calls = packed
-    return Earlier(answers, step, tuple(last_user), tuple(ToolCall(*call) for call in calls))
+    answers, step, words, calls = packed
+    last_user: Sequence[str] = tuple(words)
+    if len(last_user) > MESSAGES_AT_ONCE:
+        last_user = finish(KeptTexts.of(last_user))
+    return Earlier(answers, step, last_user, tuple(ToolCall(*call) for call in calls))

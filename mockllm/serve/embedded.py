@@ -35,6 +35,7 @@ from mockllm.serve.recorded import RecordedServer
 from mockllm.serve.session import AsyncSession, S, Session
 from mockllm.serve.settings import Settings
 from mockllm.serve.traffic import TrafficHandle, TrafficServer, check_speed
+from mockllm.serve.turns import Turns
 from mockllm.serve.verifiable import AsyncWaiting, Waiting
 
 DRAIN_TIMEOUT = 0.25  # seconds; the tests that a server was started for are over when it stops
@@ -204,10 +205,13 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         sock, tls, url = files.enter_context(self._settings.bind())
         clock = Clock(speed=self._settings.speed)
         app = make_app(engine, clock, lambda: clock.lateness, is_tls=tls is not None)
-        journal = self._begin_recording(app)
+        turns = Turns()
+        journal = self._begin_recording(app, turns)
         gates = Gates(hold_for=self._settings.hold_for)
         limits = self._settings.limits
-        service = Service(app, limits=limits, journal=journal, clock=clock, gates=gates)
+        service = Service(
+            app, limits=limits, journal=journal, clock=clock, gates=gates, turns=turns
+        )
         if self._control:
             self._turn_on_control(service, is_tls=tls is not None)
         listener = Listener(service, tls=tls)

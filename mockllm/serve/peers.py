@@ -37,13 +37,14 @@ from typing import Any, NamedTuple
 
 from mockllm.app import BUSY_PEER, App
 from mockllm.endpoints.earlier import Elsewhere
-from mockllm.engine.decision import FindElsewhere, ForwardRequest, Operation
+from mockllm.engine.decision import DividedWork, FindElsewhere, ForwardRequest, Operation
 from mockllm.errors import ClientError
+from mockllm.exchange import Request
 from mockllm.prompt import Earlier
 from mockllm.serve.address import BACKLOG, reason_of
 from mockllm.serve.call_board import CallBoard
 from mockllm.serve.change_log import ChangeBoard
-from mockllm.serve.earlier_elsewhere import EarlierElsewhere
+from mockllm.serve.earlier_elsewhere import EarlierElsewhere, look_back
 from mockllm.serve.peer_lines import NoAnswer, PeerLine
 from mockllm.serve.peer_messages import (
     pack_reply,
@@ -56,6 +57,7 @@ from mockllm.serve.peer_messages import (
     write_message,
 )
 from mockllm.serve.process_calls import WORDS, ProcessCalls, name_of
+from mockllm.serve.turns import Turns
 from mockllm.state.responses import StoredResponse
 
 MAX_WAIT = 1.0  # seconds for the answer of another worker, which may be loading or pre-empted
@@ -154,10 +156,17 @@ class Place(NamedTuple):
 
 class Peers:
     """Performs operations in the other workers, and answers those of the others in this one: also
-    those about its `calls`, if it has a journal."""
+    those about its `calls`, if it has a journal. What takes long is done in `turns`."""
 
-    def __init__(self, app: App, place: Place, calls: ProcessCalls | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        place: Place,
+        calls: ProcessCalls | None = None,
+        turns: Turns | None = None,
+    ) -> None:
         self._app = app
+        self._turns = turns or Turns()
         self._calls = calls
         self._own_server: asyncio.Server | None = None
         self._asking: set[asyncio.StreamWriter] = set()
@@ -166,7 +175,7 @@ class Peers:
         self._paths = place.switchboard.paths
         self._others = [slot for slot in range(len(self._paths)) if slot != place.slot]
         self._server: asyncio.Server | None = None
-        self._earlier = EarlierElsewhere(app, self._others, self._ask_in_time)
+        self._earlier = EarlierElsewhere(app, self._others, self._ask_in_time, self._turns)
         self._handed_over: dict[str, StoredResponse] = {}
         app.set_peers(frozenset(self._others))
 
@@ -198,7 +207,8 @@ class Peers:
     async def find_earlier(self, response_id: str, session: str) -> None:
         """Find out the conversation that ends with a response of a session, so that this process
         knows it, if any does."""
-        if isinstance(self._app.responses.look_back(response_id, session), Elsewhere):
+        here = await look_back(self._app, self._turns, response_id, session)
+        if isinstance(here, Elsewhere):
             found = await self._earlier.find(response_id, session)
             if isinstance(found, Earlier):
                 self._app.responses.stored.note_elsewhere(response_id, session, found)
@@ -294,8 +304,7 @@ class Peers:
     def _answer(self, message: Any) -> Any:
         match message:
             case {"decide": request}:
-                reply = self._app.decide_forwarded(unpack_request(request))
-                return None if reply is None else pack_reply(reply)
+                return self._decide(unpack_request(request))
             case {"earlier": response_id, "session": session, "known": known}:
                 return self._earlier.tell(response_id, session, known)
             case {"export": _}:
@@ -308,6 +317,13 @@ class Peers:
             case dict() if self._calls is not None and next(iter(message), None) in WORDS:
                 return self._calls.answer(message)
         return None
+
+    async def _decide(self, request: Request) -> Any:
+        """Return the reply to a request that another worker received; None if it is not known."""
+        reply = self._app.decide_forwarded(request)
+        if isinstance(reply, DividedWork):
+            reply = await self._turns.finish(reply)
+        return None if reply is None else pack_reply(reply)
 
     def _import(self, packed: Any) -> None:
         for stored in unpack_responses(packed):

@@ -37,6 +37,7 @@ from mockllm.serve.shared_pools import SharedPools
 from mockllm.serve.state_folder import remove_folder
 from mockllm.serve.supervisor_channel import Signal, SupervisorChannel
 from mockllm.serve.timing_board import TimingBoard
+from mockllm.serve.turns import Turns
 from mockllm.state.operations import Reset
 
 if TYPE_CHECKING:
@@ -148,14 +149,17 @@ class _Process:
         )
         app = make_app(engine, clock, settings.timing.total, is_tls=bound.tls is not None)
         app.slot = slot
+        turns = Turns()
         # of all servers
         self._store = _open_store(app, clock, settings, place)
         self._distant: DistantChanges | None = None
         if self._store is not None and settings.control is not None:
             self._distant = DistantChanges(self._store)
         # of the workers of this one
-        self._peers, journal, calls = record(app, settings.journal, place, self._distant)
-        self._responses = _share_responses(app, self._store, self._peers, calls)
+        self._peers, journal, calls = record(
+            app, settings.journal, place, self._distant, turns=turns
+        )
+        self._responses = _share_responses(app, self._store, self._peers, calls, turns)
         self._shared_state = _share_state(app, settings, place)
         self._shared, number = self._follow_changes()
         # of this process
@@ -171,6 +175,7 @@ class _Process:
             clock=clock,
             gates=Gates(hold_for=settings.hold_for, worker=number),
             meter=meter,
+            turns=turns,
         )
         if self._store is not None or self._shared_state is not None:
             self._service.shared_pools = SharedPools(app, clock.set_others)
@@ -188,7 +193,6 @@ class _Process:
                 shared=self._distant or self._shared,
             )
         self._listener = Listener(self._service, tls=bound.tls)
-        turns = self._service.turns
         self._garbage = GarbageCollector(lambda: clock.is_pacing or turns.has_large_body)
 
     def _follow_changes(self) -> tuple[SharedChanges | None, int]:
@@ -322,13 +326,13 @@ def _open_store(
 
 
 def _share_responses(
-    app: App, store: RedisStore | None, peers: Peers | None, calls: Calls | None
+    app: App, store: RedisStore | None, peers: Peers | None, calls: Calls | None, turns: Turns
 ) -> DistantResponses | None:
     """Return the stored responses of all servers, which `calls` look back to; None if other servers
     share none."""
     if store is None:
         return None
-    responses = DistantResponses(app, store, peers)
+    responses = DistantResponses(app, store, peers, turns)
     if isinstance(calls, DistantCalls):
         calls.find_earlier = responses.find_earlier
     return responses

@@ -16,6 +16,7 @@ from mockllm.serve.distant_changes import DistantChanges
 from mockllm.serve.own_calls import OwnCalls
 from mockllm.serve.peers import Peers, Place
 from mockllm.serve.process_calls import ProcessCalls
+from mockllm.serve.turns import Turns
 
 NO_SOCKETS = "there are no sockets on which other worker processes could be asked for their calls"
 
@@ -30,25 +31,30 @@ class Recorded(NamedTuple):
 
 
 def record(
-    app: App, max_entries: int, place: Place | None, distant: DistantChanges | None = None
+    app: App,
+    max_entries: int,
+    place: Place | None,
+    distant: DistantChanges | None = None,
+    *,
+    turns: Turns,
 ) -> Recorded:
     """Return the calls of a process with a journal of `max_entries`; none is kept if that is 0.
-    Those of all servers are known by their `distant` changes."""
+    Those of all servers are known by their `distant` changes. Long work is done in `turns`."""
     board = None if place is None else place.switchboard.calls
     if not max_entries:
-        return Recorded(None if place is None else Peers(app, place))
+        return Recorded(None if place is None else Peers(app, place, turns=turns))
     if distant is not None:
         journal = _journal(app, max_entries)
-        peers = None if place is None else Peers(app, place)
+        peers = None if place is None else Peers(app, place, turns=turns)
         return Recorded(peers, journal, _distant_calls(app, journal, max_entries, distant))
     if place is None or board is None:
         journal = _journal(app, max_entries)
-        peers = None if place is None else Peers(app, place)
+        peers = None if place is None else Peers(app, place, turns=turns)
         missing = "" if place is None else NO_SOCKETS
         return Recorded(peers, journal, OwnCalls(journal, missing=missing))
     journal = _journal(app, max_entries, board.epoch, board.numbers(place.number))
     own = ProcessCalls(journal, board, place.number)
-    peers = Peers(app, place, own)
+    peers = Peers(app, place, own, turns)
     copy = _journal(app, max_entries, board.epoch)
     calls = AllCalls(own, copy, place.switchboard.folder, peers.find_earlier)
     return Recorded(peers, journal, calls)

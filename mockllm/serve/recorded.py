@@ -15,14 +15,16 @@ from typing import Any, TypeVar
 
 from mockllm.app import App
 from mockllm.engine.added import AddedMock, compile_added
+from mockllm.engine.decision import DividedWork
 from mockllm.observers.journal import Journal, Record
 from mockllm.observers.subjects import subjects_of
 from mockllm.observers.timing import Timing
 from mockllm.observers.verification import Subject
 from mockllm.prompt import Earlier
 from mockllm.serve.gates import Gates
-from mockllm.serve.listening import Listening, await_in, run_in, running_loop
+from mockllm.serve.listening import Listening, await_in, running_loop
 from mockllm.serve.session import S, SessionServer
+from mockllm.serve.turns import Turns
 from mockllm.serve.waiting import wait_for_count, wait_for_gate, wait_unless_stopped
 from mockllm.state.operations import BeginSession, EndSession, Operation, Result
 from mockllm.state.sessions import COMMON
@@ -58,15 +60,25 @@ class RecordedServer(SessionServer[S]):
         """Return the started server, or raise the RuntimeError of `base_url`."""
         raise NotImplementedError
 
-    def _begin_recording(self, app: App) -> Journal | None:
-        """Begin a new journal for `app`, and return it; None if none is kept."""
+    def _begin_recording(self, app: App, turns: Turns) -> Journal | None:
+        """Begin a new journal for `app`, and return it; None if none is kept. What takes long is
+        done in `turns`."""
         self._app, self._journal = app, None
         if not self._max_entries:
             return None
         loop = asyncio.get_running_loop()
 
         def find_earlier(response_id: str, session: str) -> Earlier | None:
-            return run_in(loop, lambda: app.responses.find_earlier(response_id, session))
+            if loop is running_loop() or not loop.is_running():
+                return app.responses.find_earlier_of_call(response_id, session)
+            leftovers: list[Any] = []
+            pieces = app.responses.find_earlier(response_id, leftovers, session)
+            finding = turns.finish(DividedWork(pieces, leftovers))
+            try:
+                found: Earlier | None = asyncio.run_coroutine_threadsafe(finding, loop).result()
+            except CancelledError:  # the loop has ended
+                return None
+            return found
 
         epoch = time.time() - time.monotonic()
         self._journal = Journal(

@@ -35,7 +35,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
-from mockllm.engine.decision import Pieces
+from mockllm.engine.decision import DividedWork, Pieces
 
 MAX_TURN = 0.004  # seconds of all turns in one iteration
 MIN_CHARGED = 0.0002  # seconds; shorter work is not counted, because counting it costs as well
@@ -114,6 +114,21 @@ class Turns:
                 return end.value
             finally:
                 self.spend(time.monotonic() - began)
+
+    async def finish(self, work: DividedWork) -> Any:
+        """Return the result of `work`, then let go of its leftovers. The first of its pieces is
+        done now: most have no other."""
+        try:
+            next(work.pieces)
+        except StopIteration as end:
+            return end.value
+        if work.leftovers is None:
+            return await self.perform(work.pieces)
+        self.begin_large()
+        try:
+            return await self.perform(work.pieces)
+        finally:
+            self.let_go(work.leftovers)
 
     async def wait(self, size: int = 0, *, alone: bool = False) -> None:
         """Wait for a turn: at once if there is time. `size` is that of the work in bytes, for work

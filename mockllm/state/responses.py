@@ -99,8 +99,9 @@ class StoredResponses:
         self._stored: dict[str, StoredResponse] = {}
         self._keys: dict[str, dict[str, None]] = {}  # by session, for those that end
         self._size = 0
-        self.earlier: dict[str, Earlier] = {}
-        """The conversations that end with a response, by its key, as far as they were asked for."""
+        self._earlier: dict[str, tuple[str, Earlier]] = {}
+        """The conversations that end with a response, by its key, as far as they were asked for,
+        each with the id by which it was."""
         self._elsewhere: dict[str, dict[str, Earlier]] = {}
         """Those that end with a response of another process, by session and id."""
 
@@ -125,12 +126,25 @@ class StoredResponses:
 
     def remove(self, key: str) -> None:
         """Remove the response with this key, if it is stored."""
-        self.earlier.pop(key, None)
+        self._earlier.pop(key, None)
         removed = self._stored.pop(key, None)
         if removed is not None:
             self._size -= removed.size
             if removed.session != COMMON:
                 self._forget_key(removed.session, key)
+
+    def note_earlier(self, stored: StoredResponse, response_id: str, earlier: Earlier) -> None:
+        """Note the conversation that ends with a response with this id, unless it was replaced or
+        removed meanwhile."""
+        if self._stored.get(stored.key) is stored:
+            self._earlier[stored.key] = (response_id, earlier)
+
+    def find_earlier(self, response_id: str, session: str) -> Earlier | None:
+        """Return the conversation that `note_earlier` noted for the response with this id, which is
+        stored; None if there is none."""
+        stored = self.find(response_id, session)
+        known = None if stored is None else self._earlier.get(stored.key)
+        return known[1] if known is not None and known[0] == response_id else None
 
     def note_elsewhere(self, response_id: str, session: str, earlier: Earlier) -> None:
         """Note the conversation that ends with a response of another process, which one that is

@@ -3,7 +3,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mockllm.matching.effort import finish
 from mockllm.prompt import (
     NOT_STREAMED,
     Body,
@@ -12,7 +15,9 @@ from mockllm.prompt import (
     Readers,
     ToolCall,
     ToolResult,
+    conversation,
 )
+from mockllm.prompt.conversation import KeptTexts
 
 USER = ConversationMessage("user", ("weather?",))
 CALL = ConversationMessage("assistant", (), (ToolCall("call_1", "get_weather"),))
@@ -23,6 +28,20 @@ REASONING = ConversationMessage("assistant")
 
 def prompt_of(*messages: ConversationMessage) -> Prompt:
     return Prompt("api", "m", (), NOT_STREAMED, {}, Readers(messages=lambda body: messages))
+
+
+@given(st.lists(st.text(max_size=3)), st.integers(1, 3), st.data())
+def test_kept_texts_are_the_same(texts: list[str], most: int, data: st.DataObject) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversation, "MESSAGES_AT_ONCE", most)
+        kept = finish(KeptTexts.of(texts))
+    part = data.draw(st.slices(len(texts)))
+
+    assert ([*kept], len(kept), kept[part]) == (texts, len(texts), texts[part])
+    if texts:
+        assert (kept[0], kept[-1]) == (texts[0], texts[-1])
+    with pytest.raises(IndexError):
+        kept[len(texts)]
 
 
 def test_a_conversation_is_read_once_when_it_is_asked_for() -> None:

@@ -13,6 +13,8 @@ import orjson
 import pytest
 
 from mockllm.app import App
+from mockllm.endpoints import stored_responses
+from mockllm.engine.asking import without_pauses
 from mockllm.engine.building import build_engine
 from mockllm.engine.decision import Decision, FindElsewhere, ForwardRequest, Question
 from mockllm.exchange import Request
@@ -61,13 +63,13 @@ class Worker:
         await self.store.stop()
 
     async def decide(self, asked: Request) -> Decision:
-        decided = self.app.decide(asked)
+        decided = without_pauses(self.app.decide(asked))
         while isinstance(decided, Question):
             if isinstance(decided.operations[0], ForwardRequest | FindElsewhere):
                 results = await self.responses.perform(decided.operations)
             else:
                 results = await self.store.perform_later(decided.operations)  # type: ignore[arg-type]  # of state
-            decided = decided.resume(results)
+            decided = without_pauses(decided.resume(results))
         return decided
 
     async def create(self, previous: str | None = None, session: str = "", **words: Any) -> str:
@@ -135,6 +137,13 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     distant_responses.responses_script.cache_clear()
 
 
+@pytest.fixture(params=["at once", "in pieces"])
+def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stored requests are read again at once, as small ones are, or in pieces, as large ones."""
+    if request.param == "in pieces":
+        monkeypatch.setattr(stored_responses, "MAX_UNDIVIDED", 0)
+
+
 @pytest.fixture
 def prefix() -> str:
     return new_prefix().strip(":")
@@ -157,6 +166,7 @@ def redis() -> Iterator[RedisServer]:
 # --- Finding --------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("reading")
 async def test_a_response_is_found_by_another_server_at_once(servers: Servers) -> None:
     one, two = servers.start(2)
     for _ in range(20):
@@ -166,6 +176,7 @@ async def test_a_response_is_found_by_another_server_at_once(servers: Servers) -
         assert (status, items["data"][0]["content"][0]["text"]) == (200, "hi")
 
 
+@pytest.mark.usefixtures("reading")
 async def test_a_conversation_is_continued_by_any_server(servers: Servers) -> None:
     one, two, three = servers.start(3)
     first = await one.create()

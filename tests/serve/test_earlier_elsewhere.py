@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from mockllm import Config
 from mockllm.app import App
+from mockllm.endpoints import stored_responses
 from mockllm.engine.asking import without_pauses
 from mockllm.engine.decision import Decision, FindElsewhere, Question
 from mockllm.engine.engine import Engine
@@ -23,6 +24,7 @@ from mockllm.exchange import Request
 from mockllm.serve import earlier_elsewhere, peers
 from mockllm.serve.fresh_values import FreshValueSource
 from mockllm.serve.peers import Peers, Place, Switchboard
+from mockllm.serve.turns import Turns
 from mockllm.wire.placeholders import fill, fill_fresh
 from tests.support import peers as support
 from tests.support.processes import posix
@@ -65,14 +67,15 @@ class Worker:
             (operation,) = decided.operations
             assert isinstance(operation, FindElsewhere)
             self.asked.append(operation)
-            decided = decided.resume(await self.peers.perform(decided.operations))
+            found = await self.peers.perform(decided.operations)
+            decided = without_pauses(decided.resume(found))
         assert isinstance(decided, Decision)
         fresh = self._fresh.next()
         self.app.responses.store(request, decided, fresh)
-        found: dict[str, Any] = orjson.loads(
+        answer: dict[str, Any] = orjson.loads(
             fill_fresh(fill(decided.reply, model="m", input_tokens=1).body, fresh)
         )
-        return found
+        return answer
 
     async def close(self) -> None:
         """End the process."""
@@ -94,6 +97,13 @@ def result(answer: dict[str, Any]) -> list[Any]:
 def working(*loaded: Loaded) -> AbstractAsyncContextManager[list[Worker]]:
     """Workers, each with the mocks that it has loaded."""
     return support.working(*(partial(Worker, loaded=each) for each in loaded))
+
+
+@pytest.fixture(autouse=True, params=["at once", "in pieces"])
+def _reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stored requests are read again at once, as small ones are, or in pieces, as large ones."""
+    if request.param == "in pieces":
+        monkeypatch.setattr(stored_responses, "MAX_UNDIVIDED", 0)
 
 
 @pytest.fixture
@@ -167,7 +177,7 @@ async def test_a_response_that_is_deleted_is_not_known(workers: list[Worker]) ->
     second = await workers[1].say("hi", first["id"])
     assert words(await workers[2].say("hi", second["id"])) == "turn 3"
     request = Request.of("DELETE", f"/v1/responses/{second['id']}", (KEY,))
-    assert isinstance(workers[1].app.decide(request), Decision)
+    assert isinstance(without_pauses(workers[1].app.decide(request)), Decision)
 
     refused = await workers[2].say("hi", second["id"])
     assert refused["error"]["code"] == "mock_not_found"
@@ -213,7 +223,7 @@ async def test_a_conversation_that_refers_to_itself_is_not_known(
         asked.append(message["earlier"])
         return {"a": "b", "b": "a"}[message["earlier"]]
 
-    circle = earlier_elsewhere.EarlierElsewhere(workers[0].app, [1], ask)
+    circle = earlier_elsewhere.EarlierElsewhere(workers[0].app, [1], ask, Turns())
     assert await circle.find("a", "") is None
     assert asked == ["a", "b"]
 
@@ -221,5 +231,5 @@ async def test_a_conversation_that_refers_to_itself_is_not_known(
         return f"{message['earlier']}x"
 
     monkeypatch.setattr(earlier_elsewhere, "MAX_LINKS", 5)
-    endless = earlier_elsewhere.EarlierElsewhere(workers[0].app, [1], ask_on)
+    endless = earlier_elsewhere.EarlierElsewhere(workers[0].app, [1], ask_on, Turns())
     assert await endless.find("a", "") is None

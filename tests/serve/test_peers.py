@@ -12,6 +12,8 @@ import pytest
 
 from mockllm import Config
 from mockllm.app import App
+from mockllm.endpoints import stored_responses
+from mockllm.engine.asking import without_pauses
 from mockllm.engine.decision import Decision, Question
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
@@ -54,11 +56,19 @@ class Worker:
     async def ask(self, response_id: str, *, method: str = "GET", query: str = "") -> Decision:
         """The decision on a request about a response, whoever gave it."""
         path = f"/v1/responses/{response_id}"
-        decided = self.app.decide(Request.of(method, path, KEY, query=query))
+        decided = without_pauses(self.app.decide(Request.of(method, path, KEY, query=query)))
         if isinstance(decided, Question):
-            decided = decided.resume(await self.peers.perform(decided.operations))
+            found = await self.peers.perform(decided.operations)
+            decided = without_pauses(decided.resume(found))
         assert isinstance(decided, Decision)
         return decided
+
+
+@pytest.fixture(autouse=True, params=["at once", "in pieces"])
+def _reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stored requests are read again at once, as small ones are, or in pieces, as large ones."""
+    if request.param == "in pieces":
+        monkeypatch.setattr(stored_responses, "MAX_UNDIVIDED", 0)
 
 
 @pytest.fixture
@@ -192,7 +202,7 @@ async def test_a_successor_knows_what_was_deleted_and_cancelled(
         await successor.peers.start()
     await old.ask(deleted, method="DELETE")
     path = f"/v1/responses/{cancelled}/cancel"
-    assert isinstance(old.app.decide(Request.of("POST", path, KEY)), Decision)
+    assert isinstance(without_pauses(old.app.decide(Request.of("POST", path, KEY))), Decision)
     if not exported_first:
         await successor.peers.start()
     await old.peers.hand_over()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mockllm.engine.decision import DividedWork
 from mockllm.serve import turns as turns_module
 from mockllm.serve.turns import MAX_RESUMED, MAX_SMALL, MAX_TURN, Turns
 
@@ -305,6 +306,34 @@ async def test_young_garbage_is_collected_while_a_large_body_is_in_work(
     await perform_large(Turns(), work(), [])
 
     assert at_pauses == [0, 1]
+
+
+async def test_divided_work_is_finished_and_what_remains_of_it_let_go() -> None:
+    turns, leftovers = Turns(), [object()]
+
+    def work() -> Generator[bool, None, str]:
+        yield False
+        assert not gc.isenabled()
+        yield True
+        return "done"
+
+    assert await turns.finish(DividedWork(work(), leftovers)) == "done"
+    await let_go(turns)
+    assert (leftovers, gc.isenabled()) == ([], True)
+
+
+@pytest.mark.parametrize("leftovers", [None, []])
+async def test_work_in_one_piece_delays_no_collection(leftovers: list[Any] | None) -> None:
+    turns = Turns()
+
+    def work(pauses: int) -> Generator[bool, None, bool]:
+        for _ in range(pauses):
+            yield False
+        return gc.isenabled()
+
+    assert await turns.finish(DividedWork(work(0), leftovers))
+    assert await turns.finish(DividedWork(work(3), leftovers)) is (leftovers is None)
+    await let_go(turns)
 
 
 async def test_a_loop_that_ends_leaves_no_collection_delayed() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import orjson
 import pytest
@@ -30,6 +32,10 @@ def delivered(reply: Reply, *, model: str = "m", input_tokens: int = 7) -> bytes
 
 def whole(value: object) -> Reply:
     return Reply.whole(200, (), jsontext.dumps(value))
+
+
+def divided(value: object) -> Reply:
+    return Reply.divided(200, (), [jsontext.dumps(value)])
 
 
 @given(st.lists(st.one_of(TEXTS.map(str.encode), st.sampled_from(BODY_MARKS))))
@@ -213,6 +219,19 @@ def test_an_echo_is_the_value_of_the_request_or_its_default(
 
     assert placeholders.fill(reply, model="m", input_tokens=1, echoed=echoed).body == expected
     assert placeholders.echo_names(reply) == {"user", "prompt", "tools"}
+
+
+@pytest.mark.parametrize("kind", [whole, divided])
+def test_a_large_echo_is_filled_in_piece_by_piece(kind: Callable[[Any], Reply]) -> None:
+    tools = b"[" + b"1," * MAX_PIECE + b"1]"
+    members = {"tools": placeholders.echo_placeholder("tools", [])}
+    members |= {"model": placeholders.model_placeholder(), "n": placeholders.tokens_placeholder(1)}
+
+    reply = placeholders.fill(kind(members), model="m", input_tokens=1, echoed={"tools": tools})
+
+    (step,) = reply.steps
+    assert step.data == b'{"tools":%b,"model":"m","n":2}' % tools
+    assert max(map(len, step.pieces)) <= MAX_PIECE
 
 
 def test_other_echoes_than_those_named_are_left() -> None:

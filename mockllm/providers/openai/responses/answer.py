@@ -118,6 +118,13 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
     return completed | optional_members(completed, written=response)
 
 
+def id_of(response: Mapping[str, Any]) -> Any:
+    """The `id` of a response once it is completed: the written one, or the placeholder for one."""
+    if "id" in response:
+        return response["id"]
+    return placeholders.fresh_id("resp_", ID_LENGTH, "response")
+
+
 def optional_members(completed: Mapping[str, Any], *, written: Mapping[str, Any]) -> dict[str, Any]:
     """The members of a response that are followed by one that only some requests have, unless it is
     written."""
@@ -150,7 +157,7 @@ def _members(response: dict[str, Any]) -> dict[str, Any]:
     status = response.get("status", _status(response))
     created_at = response.get("created_at", _now(response))
     return {
-        "id": placeholders.fresh_id("resp_", ID_LENGTH, "response"),
+        "id": id_of(response),
         "object": "response",
         "created_at": created_at,
         "status": status,

@@ -1,0 +1,30 @@
+"""The work that is done between pauses, which is counted and not timed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from typing import Any
+
+
+def count_work(pieces: Generator[bool, None, Any]) -> list[int]:
+    """Do `pieces`, and return the number of calls of functions, in Python and in C, in each of
+    them."""
+    counts: list[int] = []
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    profile = sys.getprofile()
+    is_over = False
+    while not is_over:
+        calls = 0
+        sys.setprofile(count)
+        try:
+            is_over = next(pieces, None) is None
+        finally:
+            sys.setprofile(profile)
+        counts.append(calls)
+    return counts
