@@ -217,7 +217,7 @@ def check_role(message: Members, roles: Collection[str]) -> None:
         ValueError: the role is not one of `roles`.
     """
     role = message.get("role")
-    if role not in roles:
+    if not isinstance(role, str) or role not in roles:
         raise ValueError(
             f"role: expected one of {', '.join(roles)}, found {jsontext.describe(role)}"
         )

@@ -254,7 +254,7 @@ def test_the_error_of_a_role_has_those_expected_and_the_one_found(
     message: Json, found: str
 ) -> None:
     with pytest.raises(ValueError, match=r"^role: ") as info:
-        normalise.check_role(message, ["user", "tool"])
+        normalise.check_role(message, {"user": (), "tool": ()})  # as in APIs: their members
 
     assert str(info.value) == f"role: expected one of user, tool, found {found}"
 
