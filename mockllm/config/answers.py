@@ -6,8 +6,8 @@ does not know how often an entry has been given: that is remembered by `state.st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 from pydantic import (
@@ -139,7 +139,12 @@ class WrittenAnswer(ConfigObject):
     @property
     def has_answer(self) -> bool:
         """True if one of `response`, `reply` and `error` is written."""
-        return any(getattr(self, name, None) is not None for name in _OF_ONE_ANSWER)
+        fields = self.__dict__  # asked of every mock, ten times: getattr takes three times as long
+        return (
+            fields.get("response") is not None
+            or fields.get("reply") is not None
+            or fields.get("error") is not None
+        )
 
 
 def _one_answer(model: type[ConfigObject], info: ValidationInfo, last: str, value: Any) -> bool:
@@ -149,11 +154,12 @@ def _one_answer(model: type[ConfigObject], info: ValidationInfo, last: str, valu
     Raises:
         PydanticCustomError: there are several.
     """
-    others = [name for name in _answers_in(model) if name != last]
-    if any(name not in info.data for name in others):
-        return True
-    found = [name for name in others if info.data[name] is not None]
-    found += [] if value is None else [last]
+    found: list[str] = []
+    for name in _answers_in(model):
+        if name != last and name not in info.data:
+            return True
+        if (value if name == last else info.data[name]) is not None:
+            found.append(name)
     if len(found) > 1:
         both = " and ".join(map(repr, found))
         message = f"expected one answer, found {both}: keep one of them"
@@ -166,8 +172,9 @@ def _any_of(names: Sequence[str]) -> str:
     return f"{', '.join(map(repr, names[:-1]))} or {names[-1]!r}"
 
 
-def _answers_in(model: type[BaseModel], names: Iterable[str] = ANSWERS) -> list[str]:
-    return [name for name in names if name in model.model_fields]
+@cache
+def _answers_in(model: type[BaseModel], names: Sequence[str] = ANSWERS) -> Sequence[str]:
+    return tuple(name for name in names if name in model.model_fields)
 
 
 # --- Entries -------------------------------------------------------------------------------------
@@ -326,22 +333,24 @@ class Answers(WrittenAnswer):
     @property
     def first_entries(self) -> Sequence[_Entry]:
         """The entries of `first`: validation has converted texts."""
-        return cast("Sequence[_Entry]", getattr(self, "first", None) or ())
+        return cast("Sequence[_Entry]", self.__dict__.get("first") or ())
 
     @property
     def sequence_entries(self) -> Sequence[_Entry]:
         """The entries of `sequence`: validation has converted texts."""
-        return cast("Sequence[_Entry]", getattr(self, "sequence", None) or ())
+        return cast("Sequence[_Entry]", self.__dict__.get("sequence") or ())
 
     @cached_property
     def has_state(self) -> bool:
         """True if the answer depends on how often the mock has answered. Each API asks for it."""
-        return bool(self.first_entries or self.sequence_entries) or self._counts_calls
+        return bool(self.first_entries or self.sequence_entries or self._counts_calls)
 
     @property
     def _counts_calls(self) -> bool:
-        replies = [written.said for _, written in self.written() if written.said is not None]
-        return any(may_count_calls(source) for reply in replies for _, source in reply.templates())
+        """True if the mock's own reply does."""
+        return self.said is not None and any(
+            may_count_calls(source) for _, source in self.said.templates()
+        )
 
     @property
     def passes(self) -> bool:
@@ -376,11 +385,12 @@ class Answers(WrittenAnswer):
         if not _one_answer(cls, info, "sequence", sequence):
             message = f"expected {_any_of(_answers_in(cls))}, found none of them"
             raise PydanticCustomError(ONE_ANSWER, message)
-        for index, entry in enumerate(sequence or ()):
+        entries: Sequence[_Entry] = sequence or ()
+        for index, entry in enumerate(entries):
             if not entry.has_answer:
                 names = _any_of(_answers_in(type(entry), _OF_ONE_ANSWER))
                 raise contradiction(f"expected {names}, found none of them", index)
-            if entry.limit is None and index < len(sequence) - 1:
+            if entry.limit is None and index < len(entries) - 1:
                 message = f"expected a number: entries behind '{ALWAYS}' would never be given"
                 raise contradiction(message, index, "times")
         return sequence
@@ -389,7 +399,8 @@ class Answers(WrittenAnswer):
     @classmethod
     def _comes_before_an_answer(cls, first: Any, info: ValidationInfo) -> Any:
         has_sequence = info.data.get("sequence") is not None
-        for index, entry in enumerate(first or ()):
+        entries: Sequence[_Entry] = first or ()
+        for index, entry in enumerate(entries):
             if entry.limit is None:
                 message = f"expected a number: what follows '{ALWAYS}' would never be given"
                 raise contradiction(message, index, "times")

@@ -45,9 +45,13 @@ def _as_data(value: Any, levels: int = MAX_NESTING) -> Any:
         raise PydanticCustomError(
             "too_deep", "nested deeper than {most} levels", {"most": MAX_NESTING}
         )
+    below, leaves = levels - 1, _LEAVES
     if is_object:
-        return {key: _as_data(member, levels - 1) for key, member in value.items()}
-    return [_as_data(entry, levels - 1) for entry in value]
+        return {
+            key: member if type(member) in leaves else _as_data(member, below)
+            for key, member in value.items()
+        }
+    return [entry if type(entry) in leaves else _as_data(entry, below) for entry in value]
 
 
 def as_json(value: Any) -> Any:

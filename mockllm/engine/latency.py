@@ -106,7 +106,6 @@ def _latencies(config: Config) -> Iterator[tuple[Latency, Place]]:
             yield entry.pace, entry.place_in(index)
     for field in MOCK_FIELDS:
         for index, mock in enumerate(getattr(config, field)):
-            place = mock.place_in(field, index)
             for path, written in [("", mock), *mock.entries()]:
                 if written.pace is not None:
-                    yield written.pace, place.at(path)
+                    yield written.pace, mock.place_in(field, index).at(path)

@@ -30,6 +30,7 @@ from mockllm.wire import jsontext, placeholders
 from mockllm.wire.placeholders import FreshValues
 
 MAX_PATHS = 20  # missing members of one response that are listed
+FILLED_IN = "filled in"  # begins the only message that has nothing of a mock but its paths
 MIN_ERROR = 300  # the lowest status for which official clients raise an exception
 
 _ANY_MODEL = "any-model"
@@ -164,7 +165,7 @@ def confirm_response(api: API, sdk: SDK, answer: WrittenAnswer, place: Place) ->
         yield warning(place.at("response"), message)
     filled_in = [finding for finding in missing if finding not in absent]
     if filled_in:
-        yield Problem(place.at("response"), f"filled in: {_paths(filled_in)}", Severity.NOTE)
+        yield Problem(place.at("response"), f"{FILLED_IN}: {_paths(filled_in)}", Severity.NOTE)
 
 
 def _is_ours(finding: Finding, written: Any) -> bool:
@@ -281,13 +282,12 @@ def doubtful_error(api: API, written: WrittenAnswer, place: Place) -> Iterator[P
 
 def duplicate_names(mocks: Iterable[AnyMock], field: str) -> Iterator[Problem]:
     """Report names that several mocks share; `field` is the name of their list."""
-    first: dict[str, Place] = {}
+    first: dict[str, tuple[int, AnyMock]] = {}
     for index, mock in enumerate(mocks):
-        place = mock.place_in(field, index)
-        if mock.name and mock.name in first:
-            message = f"the name is used twice, first by {first[mock.name]}"
-            yield warning(place, message)
-        first.setdefault(mock.name, place)
+        before, other = first.setdefault(mock.name, (index, mock))
+        if mock.name and before != index:
+            message = f"the name is used twice, first by {other.place_in(field, before)}"
+            yield warning(mock.place_in(field, index), message)
 
 
 def unreachable(covering: str, place: Place, *, by_script: bool = False) -> Problem:
