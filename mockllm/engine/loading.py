@@ -20,6 +20,7 @@ from mockllm.config.traffic import Traffic
 from mockllm.engine import calls, unanswerable
 from mockllm.engine.conditions import NEVER, compile_match
 from mockllm.engine.fault_review import review_faults
+from mockllm.engine.forms import MAX_FORMS, Form, ReviewedForms, form_of
 from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
 from mockllm.engine.latency import FILE, compile_latency, review_latencies, set_paces
 from mockllm.engine.mocks import NO_SOURCE, SHARED, Table, fails, looks_back, source_of
@@ -211,28 +212,32 @@ def _with_missing_extras_once(problems: Iterable[Problem]) -> Iterator[Problem]:
 
 
 class _Listed(NamedTuple):
-    """A mock with its place, the key of its state if it has some, and the mistakes that prevent
-    compiling it: values in it that JSON cannot represent, wrong templates."""
+    """A mock with its place, the key of its state if it has some, the mistakes that prevent
+    compiling it (values in it that JSON cannot represent, wrong templates), and its form, if that
+    is one of those by which mocks are reviewed (`engine.forms`)."""
 
     mock: AnyMock
     place: Place
     key: str
     mistakes: tuple[Problem, ...]
+    form: Form | None
 
 
 def _listed(mocks: Sequence[AnyMock], list_name: str) -> list[_Listed]:
     """Return the mocks of the list `list_name`."""
     keys = keys_of(list_name, mocks)
-    places = [mock.place_in(list_name, position) for position, mock in enumerate(mocks)]
-    return [
-        _Listed(
-            mock,
-            place,
-            keys.get(position, ""),
-            tuple(unserialisable_values(mock, place)) or tuple(wrong_templates(mock, place)),
-        )
-        for position, (mock, place) in enumerate(zip(mocks, places, strict=True))
-    ]
+    forms: dict[Form | None, Form] = {}  # of mocks without mistakes
+    listed: list[_Listed] = []
+    for position, mock in enumerate(mocks):
+        place = mock.place_in(list_name, position)
+        form = form_of(mock)
+        mistakes: tuple[Problem, ...] = ()
+        if form not in forms:
+            mistakes = (*unserialisable_values(mock, place),) or (*wrong_templates(mock, place),)
+            if form is not None and not mistakes and len(forms) < MAX_FORMS:
+                forms[form] = form
+        listed.append(_Listed(mock, place, keys.get(position, ""), mistakes, forms.get(form)))
+    return listed
 
 
 class _Shared:
@@ -255,7 +260,7 @@ class _Shared:
     def problems(self) -> Iterator[Problem]:
         """Yield the problems that do not belong to one API, when all of them are compiled."""
         listed = zip(self.listed, self._hidden, self._never, strict=True)
-        for (mock, place, _, mistakes), hidden, never in listed:
+        for (mock, place, _, mistakes, _), hidden, never in listed:
             answering = [each for each in _CONVERSATIONS if each.word not in never]
             yield from mistakes
             yield from empty_conditions(mock, place)
@@ -291,13 +296,22 @@ def _table(
         return Table(api, (), RuleIndex(()), None, chunk)
     sdk = api.sdk()
     confirm = sdk.request_confirmer(strict=strict_requests)
-    mocks, places, _, _ = zip(*listed, strict=True)
+    mocks = tuple(each.mock for each in listed)
+    places = tuple(each.place for each in listed)
     rules: list[Rule] = []
     answered = cache(partial(calls.malformed_in_answers, mocks))  # of all mocks, once
-    for index, (mock, place, _, mistakes) in enumerate(listed):
+    reviewed = ReviewedForms()
+    for index, (mock, place, _, mistakes, form) in enumerate(listed):
         if mistakes:  # further checks need valid JSON
             problems += mistakes if index < len(own) else ()
             continue
+        notes = reviewed.notes(form, place)
+        if notes is not None:  # of this form a review finds nothing else
+            problems += notes
+            rule = compile_rule(api, index, mock, place, problems)
+            rules += [] if rule is None else [rule]
+            continue
+        before = len(problems)
         found = [*review_mock(api, sdk, mock, place, require_auth=config.require_auth)]
         problems += found
         rule = compile_rule(api, index, mock, place, problems)
@@ -311,6 +325,8 @@ def _table(
             if compares_whole(rule) and not any(p.severity is Severity.ERROR for p in found):
                 problems += refused_value(api, confirm, mock, place)
                 problems += calls.arguments_in_match(api.match_field, mock, answered, place)
+        if reason is None:
+            reviewed.add(form, problems[before:])
     problems += duplicate_names([each.mock for each in own], api.name)
     problems += _hidden(api, rules, listed, shared)
     problems += costs(rules, places)
@@ -339,7 +355,7 @@ def _of_other_apis(api: API, listed: Sequence[_Listed]) -> Iterator[Rule]:
     """Yield the rules of mocks that would match requests to `api`, were they not restricted to
     other APIs: a request that only those match is explained by them. They have a condition on what
     is said last, or they would explain any request, and none on more than the request's body."""
-    for index, (mock, place, _, mistakes) in enumerate(listed):
+    for index, (mock, place, _, mistakes, _) in enumerate(listed):
         if mistakes or mock.match.api is None or api.word in mock.match.api:
             continue
         match = mock.match.model_copy(update={"api": None})
