@@ -9,15 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
+from typing import NamedTuple, cast
 
 from mockllm.bounded_cache import BoundedCache
 from mockllm.exchange import Reply, Step
-from mockllm.http1.framing import FastFraming, Frame, fastest_frames, is_plain
+from mockllm.http1.framing import FastFraming, Frame, fastest_frames, hold_head, is_plain
 from mockllm.limits import MIB
 
 MAX_BYTES = 16 * MIB  # of all frames that are kept
 MAX_SEEN = 1_000  # replies that may have been sent before
 FRAME_BYTES = 150  # of a frame beside those of its step
+
+
+class Divided(NamedTuple):
+    """The frames of a delivery: its `own`, and those that follow, which begin `at` a place of what
+    is `shared` with other deliveries."""
+
+    own: Iterator[Frame]
+    shared: tuple[Frame, ...] = ()
+    at: int = 0
 
 
 class _Framed:
@@ -27,11 +37,11 @@ class _Framed:
         self._steps = steps  # kept alive, so that no others have their identity
         self._frames: tuple[Frame, ...] = ()
 
-    def frames(self, framing: FastFraming) -> Iterator[Frame]:
-        """Return the frames of a reply with these steps, the first of which is its head."""
+    def frames(self, framing: FastFraming) -> tuple[Frame, ...]:
+        """Return the frames of a reply with these steps, without its head."""
         if not self._frames:
             self._frames = tuple(framing.frames(self._steps))[1:]
-        return chain((Frame(0.0, framing.before),), self._frames)
+        return self._frames
 
     def size(self) -> int:
         """Return the bytes that the frames take, about."""
@@ -47,17 +57,38 @@ class SharedFrames:
 
     def of(self, reply: Reply, *, is_http11: bool, close: bool) -> Iterator[Frame]:
         """Return the `framing.frames` of `reply`."""
-        steps = reply.steps
-        if (
-            not reply.streamed
-            or not isinstance(steps, tuple)
-            or not is_plain(reply, is_http11=is_http11, close=close)
-        ):
+        if not _can_share(reply, is_http11=is_http11, close=close):
             return fastest_frames(reply, is_http11=is_http11, close=close)
+        framing = FastFraming(reply)
+        framed = self._find(reply)
+        if framed is None:
+            return framing.frames(reply.steps)
+        return chain((Frame(0.0, framing.before),), framed.frames(framing))
+
+    def with_head_held(self, reply: Reply, *, is_http11: bool, close: bool) -> Divided:
+        """Return the frames of `reply` with its head held (`framing.hold_head`)."""
+        if not _can_share(reply, is_http11=is_http11, close=close):
+            frames = fastest_frames(reply, is_http11=is_http11, close=close)
+            return Divided(hold_head(frames, len(reply.opening)))
+        framing = FastFraming(reply)
+        framed = self._find(reply)
+        if framed is None:
+            return Divided(hold_head(framing.frames(reply.steps)))
+        shared = framed.frames(framing)
+        return Divided(hold_head(iter((Frame(0.0, framing.before), *shared[:1]))), shared, 1)
+
+    def _find(self, reply: Reply) -> _Framed | None:
+        """Return the frames of a reply's steps, if it was sent before."""
+        steps = cast("tuple[Step, ...]", reply.steps)
         framed = self._kept.get(id(steps))
         if framed is None:
-            framed = _Framed(steps)
-            self._kept.offer(id(steps), framed, framed.size)
-            if id(steps) not in self._kept:
-                return FastFraming(reply).frames(steps)
-        return framed.frames(FastFraming(reply))
+            offered = _Framed(steps)
+            self._kept.offer(id(steps), offered, offered.size)
+            framed = self._kept.get(id(steps))
+        return framed
+
+
+def _can_share(reply: Reply, *, is_http11: bool, close: bool) -> bool:
+    if not reply.streamed or not isinstance(reply.steps, tuple):
+        return False
+    return is_plain(reply, is_http11=is_http11, close=close)

@@ -17,45 +17,19 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Protocol
 
 from mockllm.exchange import PoolRule
 from mockllm.observers.lateness import Lateness
 from mockllm.replies.lanes import Lane
 from mockllm.replies.pools import Admission, Pool, SharedPool, share
+from mockllm.serve.paced import Paced, SharedPlace
 from mockllm.serve.timers import CallLater, Timer, call_later
+from mockllm.serve.token_steps import play_lane
 
 MAX_TICK = 0.004  # seconds of work before other callbacks of the loop have their turn
 RESOLUTION = 0.001  # seconds; that of the timers of uvloop and epoll
 SAMPLE_INTERVAL = 0.1  # seconds between two times at which the work of the loop is counted
 TOLERANCE = 1e-6  # seconds by which a step may be early, because times are rounded
-
-
-class Paced(Protocol):
-    """The interface of `serve.paced_player.PacedPlayer` for the clock."""
-
-    def begin(self, pool: Pool[Paced], now: float) -> None:
-        """Begin: there is a place in the pool."""
-
-    @property
-    def is_stream(self) -> bool:
-        """True if the answer is a stream."""
-
-    def play_due(self, now: float, own: float) -> int:
-        """Play what is due by `now`, which is the time `own` of its lane, after the answer was
-        removed from it. Returns the tokens of the step that was sent, if it is still to be
-        counted; else 0."""
-
-
-class SharedPlace(Protocol):
-    """The interface of `serve.shared_pools.Place` for the clock."""
-
-    @property
-    def others(self) -> int:
-        """The number of answers of the pool that other processes generate."""
-
-    def wait(self, begin: Callable[[], None]) -> None:
-        """Have `begin` called when there is a place, now or later."""
 
 
 def _call_later(seconds: float, callback: Callable[[], None]) -> Timer:
@@ -100,9 +74,10 @@ class Clock:
         self._open = 0  # answers that have a place
         self._counted = 0  # of those, when the last deadlines came
         # of a tick
-        self._latest = 0.0  # the time after the step that was counted last
-        self._late: list[float] = []  # the seconds by which its steps were late
-        self._tokens = 0  # of all of them
+        self.late: list[float] = []
+        """The seconds by which its steps were late; they are in the histogram at its end."""
+        self.tokens = 0
+        """The tokens of all of them."""
         # of the timer
         self._timer: Timer | None = None
         self._due = math.inf
@@ -202,9 +177,9 @@ class Clock:
     def count_all(self, dues: Sequence[float], tokens: int) -> None:
         """Count steps, with so many tokens together, that were handed to the system just now: with
         all others of a tick at its end. `dues` is when they were due."""
-        self._latest = now = self.now()
-        self._late += [now - due for due in dues]
-        self._tokens += tokens
+        now = self.now()
+        self.late += [now - due for due in dues]
+        self.tokens += tokens
 
     def _count_work(self, now: float) -> None:
         """Count how long the loop has worked since the last time."""
@@ -272,25 +247,13 @@ class Clock:
             self.set_timer()
 
     def _count_steps(self) -> None:
-        if self._late:
-            self.lateness.add_all(self._late, self._tokens)
-            self._late.clear()
-            self._tokens = 0
+        if self.late:
+            self.lateness.add_all(self.late, self.tokens)
+            self.late.clear()
+            self.tokens = 0
 
     def _play_due(self, now: float) -> None:
-        self._latest = now
         until = now + MAX_TICK
-        read, late = self.now, self._late
         for lane in [*self._lanes()]:
-            own, rate = lane.time_at(now), lane.rate
-            for deadline in lane.due_by(own):
-                due, answer = deadline.due, deadline.item
-                assert answer is not None
-                tokens = answer.play_due(now, own)
-                if tokens:
-                    self._latest = sent = read()
-                    # less `Lane.real_time_of(due)`, at the rate that it had until now
-                    late.append(sent - now + (own - due) / rate)
-                    self._tokens += tokens
-                if self._latest > until:
-                    return
+            if not play_lane(lane, now, until, self):
+                return

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from mockllm.engine.decision import Decision
 from mockllm.exchange import EndingKind, Pacing, Request
 from mockllm.http1 import framing
+from mockllm.http1.shared_frames import Divided
 from mockllm.serve.answers import Answers
 from mockllm.serve.interruptions import Interruptions
 from mockllm.serve.paced_player import PacedPlayer
@@ -104,23 +105,27 @@ class PacedAnswers(Answers):
         reply = decision.reply
         decided = time.monotonic() - started
         is_http11 = self._http.is_http11
-        frames, progress = self._with_progress(
-            self._service.frames.of(reply, is_http11=is_http11, close=closes), decision
-        )
-        interruptions = None
-        if reply.interruptions:
-            interruptions = Interruptions(
-                reply, frames, is_http11=is_http11, close=closes, holds_head=True
+        interruptions = progress = None
+        if reply.interruptions or decision.admission is not None:
+            frames, progress = self._with_progress(
+                self._service.frames.of(reply, is_http11=is_http11, close=closes), decision
             )
+            if reply.interruptions:
+                interruptions = Interruptions(
+                    reply, frames, is_http11=is_http11, close=closes, holds_head=True
+                )
+            else:
+                frames = framing.hold_head(frames, len(reply.opening))
+            divided = Divided(frames)
+        else:
+            divided = self._service.frames.with_head_held(reply, is_http11=is_http11, close=closes)
         measured = self._measure(request, decision)
         self._player = player = PacedPlayer(
             self._transport,
             self._writable,
             self._peer_finished,
             fresh,
-            frames=framing.hold_head(frames, len(reply.opening))
-            if interruptions is None
-            else frames,
+            frames=divided,
             ending=reply.ending,
             clock=self._service.clock,
             pacing=pacing,

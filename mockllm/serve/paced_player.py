@@ -24,11 +24,11 @@ from mockllm.engine.decision import End
 from mockllm.exchange import Ending, EndingKind, Pacing
 from mockllm.http1.framing import LAST_CHUNK
 from mockllm.replies.pools import Pool
-from mockllm.serve.clock import Paced
 from mockllm.serve.direct_writes import write
+from mockllm.serve.paced import Paced
 from mockllm.serve.player import ENDS, MAX_UNSENT
 from mockllm.serve.shared_pools import Place
-from mockllm.serve.token_steps import NOT_STEADY, Due, TokenSteps
+from mockllm.serve.token_steps import Due, TokenSteps
 from mockllm.wire.placeholders import fill_fresh
 
 
@@ -110,30 +110,29 @@ class PacedPlayer(TokenSteps):
             self._interrupted_at = now + self._interruptions.next_at
         self._wait()
 
-    def play_due(self, now: float, own: float) -> int:
-        """Send what is due. The clock calls it after removing the answer from its lane, and counts
-        the step if its number of tokens is returned."""
-        deadline, self._deadline = self._deadline, None
+    def play_due(self, now: float, own: float) -> None:
+        """Send what is due, whatever it is."""
+        self._deadline = None
         if self._transport.is_closing():
-            return 0  # `abandon` follows
-        failure: Exception | None = None
-        kind: EndingKind | None
+            return  # `abandon` follows
         try:
-            if self._is_steady and deadline is not None:
-                tokens = self._play_token(own, deadline)
-                if tokens != NOT_STEADY:
-                    return tokens
             if not self._writable.is_set():
                 self._park()
-                return 0
+                return
             kind = self._play(now)
         except Exception as exc:
-            failure, kind = exc, self._ending.kind
-            self.fail()
+            self.fail_with(exc)
+            return
         if kind is not None:
             self._leave()
-            self._over(kind, failure)
-        return 0
+            self._over(kind, None)
+
+    def fail_with(self, error: Exception) -> None:
+        """End the answer, and go on with the connection."""
+        self._deadline = None
+        self.fail()
+        self._leave()
+        self._over(self._ending.kind, error)
 
     def resume(self) -> None:
         """Send what was due while the peer took nothing."""
@@ -286,7 +285,7 @@ class PacedPlayer(TokenSteps):
                 return
             frame = None if taken is None else taken.frame
         else:
-            frame = next(self._frames, None)
+            frame = self._take_frame()
         self._next = frame
         if frame is None:
             return

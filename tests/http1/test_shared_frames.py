@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import COMPLETE, Ending, EndingKind, LazySteps, Reply, Step
-from mockllm.http1.framing import Frame, frames
+from mockllm.http1.framing import Frame, frames, hold_head
 from mockllm.http1.shared_frames import SharedFrames
 from mockllm.wire import placeholders
 
@@ -59,6 +59,9 @@ def test_they_are_those_of_the_reference_each_time(
     for _ in range(4):
         found = [*framed.of(reply, is_http11=is_http11, close=close)]
         assert found == [*frames(reply, is_http11=is_http11, close=close)]
+        own, shared, at = framed.with_head_held(reply, is_http11=is_http11, close=close)
+        held = hold_head(frames(reply, is_http11=is_http11, close=close))
+        assert [*own, *shared[at:]] == [*held]
 
 
 def test_deliveries_share_them_from_the_second_on() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -10,12 +11,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mockllm.engine.decision import End
 from mockllm.exchange import COMPLETE, Ending, EndingKind, PoolRule
 from mockllm.http1.framing import Frame
 from mockllm.serve import token_steps
 from mockllm.serve.paced_player import PacedPlayer
 from mockllm.serve.player import MAX_UNSENT
-from mockllm.serve.token_steps import NOT_STEADY
 from mockllm.state.sessions import COMMON
 from mockllm.wire import placeholders
 from tests.support import manual_time
@@ -41,12 +42,19 @@ EVENTS = st.lists(
 
 
 def _history(
-    frames: list[Frame], events: list[tuple[float, str]], ending: Ending, rule: PoolRule
+    frames: list[Frame],
+    events: list[tuple[float, str]],
+    ending: Ending,
+    rule: PoolRule,
+    cv: float,
+    *,
+    shared: bool = False,
 ) -> tuple[object, ...]:
     """All that is seen of an answer while a peer and a test do `events`."""
     time = ManualTime()
     clock = time.clock()
-    answer = Answer(time, clock, pacing(0.015, 0.01, rule), frames, ending=ending)
+    times = pacing(0.015, 0.01, rule)._replace(cv=cv, key=7)
+    answer = Answer(time, clock, times, frames, shared=shared, ending=ending)
     for seconds, event in events:
         match event:
             case "stall":
@@ -71,21 +79,29 @@ def _history(
     [(0.02, "run"), (0.02, "stall"), (1.0, "run")],
     COMPLETE,
     ALONE,
+    0.0,
 )
 @given(
     FRAMES,
     EVENTS,
     st.sampled_from([COMPLETE, Ending(EndingKind.CUT), Ending(EndingKind.CUT, time=0.02)]),
     st.sampled_from([ALONE, PoolRule("slow", 2, None, 2.0)]),
+    st.sampled_from([0.0, 0.0, 0.5]),
 )
-def test_the_short_way_of_one_token_does_what_the_long_one_does(
-    frames: list[Frame], events: list[tuple[float, str]], ending: Ending, rule: PoolRule
+def test_the_short_way_of_tokens_does_what_the_long_one_does(
+    frames: list[Frame],
+    events: list[tuple[float, str]],
+    ending: Ending,
+    rule: PoolRule,
+    cv: float,
 ) -> None:
-    short = _history(frames, events, ending, rule)
+    short = _history(frames, events, ending, rule, cv)
+    of_shared = _history(frames, events, ending, rule, cv, shared=True)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PacedPlayer, "_play_token", lambda *_: NOT_STEADY)
-        assert short == _history(frames, events, ending, rule)
+        patch.setattr(PacedPlayer, "_follows_tokens", lambda _: False)
+        long = _history(frames, events, ending, rule, cv)
+    assert short == of_shared == long
 
 
 class SocketPeer(Peer):
@@ -147,11 +163,14 @@ def test_what_a_socket_does_not_take_comes_before_what_follows(
     assert had_to_wait > 0
 
 
-def test_tokens_in_time_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("shared", [False, True])
+def test_tokens_in_time_take_the_short_way(
+    monkeypatch: pytest.MonkeyPatch, *, shared: bool
+) -> None:
     played: list[float] = []
     monkeypatch.setattr(PacedPlayer, "_play", _counted(PacedPlayer._play, played))
     time = ManualTime()
-    answer = Answer(time, time.clock(), pacing(), frames_of(*[1] * 50))
+    answer = Answer(time, time.clock(), pacing(), frames_of(*[1] * 50), shared=shared)
 
     time.run()
 
@@ -168,3 +187,22 @@ def _counted(play: Any, played: list[float]) -> Any:
         return kind
 
     return counted
+
+
+def test_frames_that_fail_in_the_middle_of_tokens_end_the_answer_and_no_other() -> None:
+    def failing() -> Iterator[Frame]:
+        yield from frames_of(1, 1, 1, 1)
+        raise ValueError("broken")
+
+    time = ManualTime()
+    clock = time.clock()
+    other = Answer(time, clock, pacing(), frames_of(*[1] * 10))
+    answer = Answer(time, clock, pacing(), failing())
+
+    time.run()
+
+    assert [data for _, data in answer.peer.got] == [b"0 ", b"1 ", b"2 "]
+    assert [str(error) for error in answer.errors] == ["broken"]
+    assert answer.ends == [End.FAILED]
+    assert len(other.peer.got) == 10
+    assert time.timers == 0

@@ -11,6 +11,7 @@ from typing import Any, cast
 from mockllm.engine.decision import End
 from mockllm.exchange import COMPLETE, Ending, EndingKind, Pacing, PoolRule, Step
 from mockllm.http1.framing import Frame
+from mockllm.http1.shared_frames import Divided
 from mockllm.serve.clock import Clock
 from mockllm.serve.gates import Gates
 from mockllm.serve.paced_player import PacedPlayer
@@ -98,7 +99,7 @@ class Peer:
 
 
 class Answer:
-    """A paced answer, and its peer."""
+    """A paced answer, and its peer. With `shared` its frames are those of other answers too."""
 
     def __init__(
         self,
@@ -107,6 +108,7 @@ class Answer:
         pacing: Pacing,
         frames: Iterable[Frame],
         *,
+        shared: bool = False,
         ending: Ending = COMPLETE,
         is_stream: bool = True,
         over: Callable[[], None] = lambda: None,
@@ -123,7 +125,7 @@ class Answer:
             self.peer.writable,
             asyncio.Event(),
             FRESH,
-            frames=iter(frames),
+            frames=_divided([*frames]) if shared else Divided(iter(frames)),
             ending=ending,
             clock=clock,
             pacing=pacing,
@@ -150,6 +152,11 @@ class Answer:
 
     def _ended(self, sender: Sender, end: End) -> None:
         self.ends.append(end)
+
+
+def _divided(frames: list[Frame]) -> Divided:
+    """Return frames of which all but the first, which has a place among them, are shared."""
+    return Divided(iter(frames[:1]), tuple(frames), 1)
 
 
 def frames_of(*tokens: int) -> list[Frame]:
