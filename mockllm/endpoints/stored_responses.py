@@ -26,6 +26,8 @@ from mockllm.errors import RequestError
 from mockllm.exchange import PAUSE, DividedBody, Reply, Request
 from mockllm.prompt import NOT_STREAMED, STREAMED, Prompt, ResponseOptions
 from mockllm.prompt.conversation import MESSAGES_AT_ONCE, slices
+from mockllm.providers.envelope import body_reply
+from mockllm.providers.normalise import is_long
 from mockllm.providers.openai.responses.answer import complete, id_of
 from mockllm.providers.openai.responses.conversation import items_of
 from mockllm.providers.openai.vendor import OPENAI
@@ -211,16 +213,20 @@ def _page_of_items(context: Context, request: Request, exchange: StoredExchange)
     if after is not None:
         start = yield from _place_behind(after, items, places, stored)
     limit = min(_number(query, "limit", ITEMS_PER_PAGE), MAX_PER_PAGE)
-    shown = places[start : start + limit]
-    page = _filled([complete_input_item(items[place], place) for place in shown], stored)
+    page = []
+    for place in places[start : start + limit]:
+        item = yield from _complete_in_pieces(items[place], place, exchange.prompt)
+        page.append(item | {"id": _filled(item["id"], stored)})
     body = {
         "object": "list",
         "data": page,
-        "first_id": page[0].get("id") if page else None,
-        "last_id": page[-1].get("id") if page else None,
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
         "has_more": start + limit < len(items),
     }
-    return _json(jsontext.dumps(body))
+    reply = body_reply(OPENAI.headers, body)
+    yield from make_body(reply)
+    return endpoint_decision(reply)
 
 
 def _place_behind(
@@ -317,6 +323,23 @@ def complete_input_item(item: Mapping[str, Any], index: int) -> dict[str, Any]:
     if from_model and isinstance(members.get("content"), list):
         members["content"] = [_output_part(part) for part in members["content"]]
     return defaults | members
+
+
+def _complete_in_pieces(
+    item: Mapping[str, Any], index: int, prompt: Prompt
+) -> Generator[bool, None, dict[str, Any]]:
+    """Return what `complete_input_item` does of an item of a prompt, with pauses if it has many
+    parts."""
+    content = item.get("content")
+    if not is_long(content):
+        return complete_input_item(item, index)
+    completed = complete_input_item({**item, "content": []}, index)
+    completed["content"] = parts = list[Any]()
+    prompt.let_go_later((parts,))
+    for some in slices(content):
+        parts += complete_input_item({**item, "content": some}, index)["content"]
+        yield False
+    return completed
 
 
 def _item_id(item: Mapping[str, Any], index: int) -> Any:

@@ -51,7 +51,7 @@ def answer_reply(
 
 def body_reply(headers: Headers, body: Any) -> Reply:
     """An answer with a JSON `body`, in pieces if that has a large text."""
-    if jsontext.has_large_text(body):
+    if jsontext.takes_long(body):
         return Reply.divided(200, headers, jsontext.dumps_in_pieces(body))
     return Reply.whole(200, headers, jsontext.dumps(body))
 

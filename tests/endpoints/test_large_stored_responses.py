@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from mockllm.app import App
 from mockllm.config.models import Config
 from mockllm.endpoints import stored_responses
+from mockllm.endpoints.stored_responses import complete_input_item
 from mockllm.engine.building import build_engine
 from mockllm.engine.decision import Decision, DividedWork, Question
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import conversation
+from mockllm.providers import normalise
+from mockllm.wire import jsontext
 from tests.support.apps import LoneApp
 from tests.support.goldens import FRESH
 from tests.support.work import count_work
@@ -147,10 +150,24 @@ def test_large_requests_are_read_again_like_small_ones(
         patch.setattr(stored_responses, "MESSAGES_AT_ONCE", 1)
         patch.setattr("mockllm.endpoints.earlier.MESSAGES_AT_ONCE", 1)
         patch.setattr(conversation, "MESSAGES_AT_ONCE", 1)
+        patch.setattr(normalise, "PARTS_AT_ONCE", 1)
+        patch.setattr(jsontext, "_MAX_WEIGHT", 10)
         in_pieces = everything_about(app, bodies, page)
 
     assert in_pieces == at_once
     assert app.pauses > 0
+
+
+def test_a_page_with_a_large_item_is_the_same() -> None:
+    said = {"role": "assistant", "content": [{"type": "output_text", "text": "é"}] * 5_000}
+    app = LoneApp(Engine(LOADED))
+    path = f"{PATH}/{create(app, {'input': [said, USER]})}/input_items"
+
+    _, body = ask(app, "GET", path)
+
+    _, completed = orjson.loads(body)["data"]
+    assert completed["content"] == complete_input_item(said, 0)["content"]
+    assert orjson.loads(body)["last_id"] == completed["id"]
 
 
 @pytest.mark.parametrize("what", ["", "/input_items"])

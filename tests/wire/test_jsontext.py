@@ -333,12 +333,14 @@ def test_values_that_json_cannot_represent_are_found(value: Any, expected: list[
 @given(
     st.recursive(
         SCALARS | TEXTS_TO_CUT, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner)
-    )
+    ),
+    st.sampled_from([0, 32, 100, 1_000]),
 )
-def test_what_is_encoded_in_pieces_is_what_is_encoded_at_once(value: Any) -> None:
+def test_what_is_encoded_in_pieces_is_what_is_encoded_at_once(value: Any, most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jsontext, "MAX_TEXT", 3)
         patch.setattr(jsontext, "_PIECE_OF_TEXT", 2)
+        patch.setattr(jsontext, "_MAX_WEIGHT", most)
 
         pieces = list(jsontext.dumps_in_pieces(value))
 
@@ -348,17 +350,36 @@ def test_what_is_encoded_in_pieces_is_what_is_encoded_at_once(value: Any) -> Non
 def test_a_deep_value_is_encoded_in_pieces() -> None:
     value = [nested(1_000), "long" * jsontext.MAX_TEXT]
 
-    assert jsontext.has_large_text(value)
+    assert jsontext.takes_long(value)
     assert b"".join(jsontext.dumps_in_pieces(value)) == jsontext.dumps(value)
 
 
 @pytest.mark.parametrize("wrapped", [lambda text: text, lambda text: {"a": [1, {"b": (text,)}]}])
 def test_a_text_is_large_from_a_size_on(wrapped: Any) -> None:
-    assert not jsontext.has_large_text(wrapped("x" * jsontext.MAX_TEXT))
-    assert jsontext.has_large_text(wrapped("x" * (jsontext.MAX_TEXT + 1)))
+    assert not jsontext.takes_long(wrapped("x" * jsontext.MAX_TEXT))
+    assert jsontext.takes_long(wrapped("x" * (jsontext.MAX_TEXT + 1)))
 
 
 def test_no_piece_of_a_large_text_is_large() -> None:
     pieces = list(jsontext.dumps_in_pieces({"text": "x" * 1_000_000}))
 
     assert max(map(len, pieces)) <= jsontext.MAX_TEXT
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [{"a": 1}] * 100_000,
+        {f"name {at}": {} for at in range(100_000)},
+        [[[1, 2, 3]] * 100_000, {"a": {"b": ["word"] * 100_000}}],
+        [nested(900), [1] * 100_000],
+    ],
+    ids=["list", "object", "within", "deep"],
+)
+def test_no_piece_of_many_values_is_large(value: Any) -> None:
+    assert jsontext.takes_long(value)
+    pieces = list(jsontext.dumps_in_pieces(value))
+
+    assert max(map(len, pieces)) <= 2 * jsontext._MAX_WEIGHT
+    assert len(pieces) > 10
+    assert b"".join(pieces) == jsontext.dumps(value)

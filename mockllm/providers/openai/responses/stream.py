@@ -67,7 +67,7 @@ def frame_or_pieces(event: dict[str, Any]) -> bytes | Iterator[bytes]:
     """Encode one event; one with a large text, which the last events have, in pieces."""
     delta = event.get("delta")
     is_small = isinstance(delta, str) and len(delta) <= jsontext.MAX_TEXT
-    if is_small or not jsontext.has_large_text(event):
+    if is_small or not jsontext.takes_long(event):
         return frame(event)
     return sse.frame_in_pieces(event, event=_name(event))
 
