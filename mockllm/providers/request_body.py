@@ -89,7 +89,12 @@ def _check_object(value: Any) -> dict[str, Any]:
 def read_members(body: bytes, values: Mapping[str, str]) -> dict[str, Any]:
     """Decode the body, a JSON object. Missing members are taken from `values`, those in the path,
     which may name the model."""
-    members = read_object(body)
+    try:
+        members = jsontext.loads(body)
+    except ValueError as exc:
+        raise _not_json(exc) from exc
+    if type(members) is not dict:
+        _check_object(members)  # raises
     return _with_values(members, values) if values else members
 
 

@@ -58,10 +58,16 @@ def loads(text: bytes, *, max_values: int | None = MAX_VALUES) -> Any:
         ValueError: not JSON by RFC 8259 (which excludes NaN and Infinity), nested deeper than
             orjson's 1,024 levels, or too many values; the message contains the position.
     """
-    text = text.removeprefix(BYTE_ORDER_MARK)
     if max_values is not None and len(text) > (max_values - MAX_LEVELS) * 3 // 2:
         for _ in check_values(text, max_values):
             pass
+    try:
+        return orjson.loads(text)  # as nearly always
+    except orjson.JSONDecodeError:
+        return _loads_leniently(text.removeprefix(BYTE_ORDER_MARK))
+
+
+def _loads_leniently(text: bytes) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as exc:

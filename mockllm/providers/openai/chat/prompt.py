@@ -15,6 +15,7 @@ from mockllm.prompt import NOT_STREAMED, Message, MessagePart, Prompt, ResponseO
 from mockllm.providers import normalise, request_body
 from mockllm.providers.openai.chat import texts as chat_texts
 from mockllm.providers.openai.chat.conversation import READERS
+from mockllm.providers.request_body import MAX_MODEL
 from mockllm.providers.routes import Values
 from mockllm.providers.texts import text_names
 from mockllm.wire import jsontext
@@ -47,7 +48,7 @@ _MINIMUMS = {"n": 1, "max_tokens": 1, "max_completion_tokens": 1, "top_logprobs"
 """The service refuses smaller numbers with the code ``integer_below_min_value``."""
 
 
-_CHECKED = (*_MINIMUMS, "stream", "stream_options")
+_CHECKED = frozenset({*_MINIMUMS, "stream", "stream_options"})
 """Members that are looked at, beside the model and the messages."""
 
 
@@ -57,14 +58,18 @@ def decode(request: Request, values: Values) -> Prompt:
     Raises:
         RequestError: 400, naming the member that is missing or has a wrong type.
     """
-    return read(request_body.read_members(request.body, values))
+    members = request_body.read_members(request.body, values)
+    return _read_plain(members) or _read_any(members)
 
 
 def read(members: dict[str, Any], prepared: normalise.Prepared | None = None) -> Prompt:
     """Read the decoded body of a request into a prompt, as `decode` does. What is `prepared` is not
     done again."""
-    if prepared is None and (plain := _read_plain(members)) is not None:
-        return plain
+    plain = _read_plain(members) if prepared is None else None
+    return plain or _read_any(members, prepared)
+
+
+def _read_any(members: dict[str, Any], prepared: normalise.Prepared | None = None) -> Prompt:
     model = request_body.read_model(members)
     messages = request_body.read_messages(members)
     if prepared is None:
@@ -77,25 +82,29 @@ def read(members: dict[str, Any], prepared: normalise.Prepared | None = None) ->
 
 
 def _read_plain(members: dict[str, Any]) -> Prompt | None:
-    """Do what `read` does where nothing can be wrong, with one call instead of ten (0.8 µs less): a
-    request for a whole answer to messages of text, the last of which is the user's."""
+    """Do what `_read_any` does where nothing can be wrong, with one call instead of ten (1 µs
+    less): a request for a whole answer to messages of text, the last of which is the user's."""
     model, messages = members.get("model"), members.get("messages")
-    if type(model) is not str or not 0 < len(model) <= request_body.MAX_MODEL:
+    if type(model) is not str or not 0 < len(model) <= MAX_MODEL:
         return None
-    if type(messages) is not list or not messages or not members.keys().isdisjoint(_CHECKED):
+    if type(messages) is not list or not messages or not _CHECKED.isdisjoint(members):
         return None
+    is_plain = True
     try:
         for message in messages:
             if type(message["content"]) is not str or message["role"] not in _SPEAKERS:
                 return None
+            if len(message) != 2:
+                is_plain = False
     except (KeyError, TypeError):  # no object, or one without these members
         return None
     if message["role"] != "user":
         return None
     texts = (message["content"],)
     last = Message("user", texts, texts, (message,), canonical, _parts)
-    is_plain = sum(map(len, messages)) == 2 * len(messages)  # each has a role and a content
-    return Prompt(NAME, model, (last,), NOT_STREAMED, members, READERS, is_plain=is_plain)
+    prompt = Prompt(NAME, model, (last,), NOT_STREAMED, members, READERS)
+    prompt.is_plain = is_plain  # as an argument, it would cost 0.1 µs
+    return prompt
 
 
 def prepare(members: Mapping[str, Any]) -> normalise.Preparing:
