@@ -60,7 +60,7 @@ Framing = tuple[bool, bytes | None, bytes | None]
 _new = tuple.__new__  # half the time of the class's own constructor
 _NAMELESS = b""  # no header has such a name
 _UNKNOWN = (_NAMELESS, b"")
-_VALUE = re.compile(rb"[!-~](?:[\t -~]*[!-~])?|")
+_VALUE = re.compile(rb"[!-~]*+(?:[\t ]++[!-~]++)*+")
 _LENGTH = re.compile(rb"[0-9]{1,15}")
 
 
@@ -159,17 +159,18 @@ class HeadCache(Patience):
 
     def _by_shape(self, data: bytes) -> Head | None:
         for shape in self._shapes:
-            line, before, after, names, between, *around, values, length, keep_alive = shape
+            line, before, after, names, between, first, last, around, length, keep_alive = shape
             if not data.startswith(before) or not data.endswith(after):
                 continue
             found = between.fullmatch(data, len(before), len(data) - len(after))
             if found is not None:
-                others = tuple(zip(names, found.groups(), strict=True))
-                values = values.copy()
-                values.update(others)
-                headers = around[0] + others + around[1]
+                others = tuple(zip(names, found.groups()))  # noqa: B905  # `strict` costs 0.2 µs
+                values = around.copy()
+                for name, value in others:
+                    values[name] = value
                 if length is None:
                     length = int(values[b"content-length"])
+                headers = first + others + last
                 return _new(Head, (line, headers, values, length, (), keep_alive, False))
         return None
 
@@ -200,7 +201,7 @@ class HeadCache(Patience):
             return None
         values = [_LENGTH if name == b"content-length" else _VALUE for name in names]
         patterns = [
-            rb"%b:[ \t]*(%b)[ \t]*" % (re.escape(spelling), value.pattern)
+            rb"%b:[ \t]*+(%b)[ \t]*+" % (re.escape(spelling), value.pattern)
             for spelling, value in zip(spellings, values, strict=True)
         ]
         around = head.headers[:start] + head.headers[end:]
