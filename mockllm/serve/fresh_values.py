@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import os
 import time
+from binascii import hexlify
 from email.utils import formatdate
 
 from mockllm.replies.ready import ONE_MILLISECOND
-from mockllm.state.responses import make_unique_id
+from mockllm.state.responses import NUMBER_BITS, NUMBER_MASK, SLOT_MASK
 from mockllm.wire.placeholders import FreshValues
 
 _new = tuple.__new__  # half the time of the class's own constructor
@@ -28,14 +29,16 @@ class FreshValueSource:
 
     def next(self, decided_in: float = 0.0) -> FreshValues:
         """Return the values of the next delivery, whose decision took `decided_in` seconds."""
-        self._number += _STRIDE
+        self._number = number = (self._number + _STRIDE) & NUMBER_MASK
         second = int(time.time())
         if second != self._second:
             self._second = second
             self._seconds = b"%010d" % second
             self._date = formatdate(second, usegmt=True).encode()
         elapsed = ONE_MILLISECOND if decided_in <= 0.001 else _milliseconds(decided_in)
-        unique_id = make_unique_id(self._number, self._slot)
+        # as `make_unique_id`, 0.2 µs faster
+        encoded = ((self._slot ^ number) & SLOT_MASK) << NUMBER_BITS | number
+        unique_id = hexlify(encoded.to_bytes(10))
         return _new(FreshValues, (unique_id, self._seconds, self._date, elapsed))
 
 

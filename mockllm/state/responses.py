@@ -25,9 +25,9 @@ PER_ENTRY = 512  # bytes; the approximate size of an entry without its body
 OTHER_SERVERS = -1  # in place of a slot
 
 _SLOT_BITS = 12  # 4096 workers
-_SLOT_MASK = (1 << _SLOT_BITS) - 1
-_NUMBER_BITS = 80 - _SLOT_BITS
-_NUMBER_MASK = (1 << _NUMBER_BITS) - 1
+SLOT_MASK = (1 << _SLOT_BITS) - 1
+NUMBER_BITS = 80 - _SLOT_BITS
+NUMBER_MASK = (1 << NUMBER_BITS) - 1
 _GENERATED = re.compile(rf"resp_([0-9a-f]{{20}}){id_tail(48, 'response')}")
 """An id that this server has generated: the part behind the unique one tells it from a recorded id
 of the real service."""
@@ -36,8 +36,8 @@ of the real service."""
 def make_unique_id(number: int, slot: int) -> bytes:
     """Return twenty hexadecimal digits that encode the `slot` of a worker and the lower 68 bits of
     `number`. The slot is XORed with the number, so that all digits look random."""
-    number &= _NUMBER_MASK
-    return b"%020x" % ((slot ^ (number & _SLOT_MASK)) << _NUMBER_BITS | number)
+    number &= NUMBER_MASK
+    return b"%020x" % ((slot ^ (number & SLOT_MASK)) << NUMBER_BITS | number)
 
 
 def slot_of(response_id: str) -> int | None:
@@ -47,7 +47,7 @@ def slot_of(response_id: str) -> int | None:
     if found is None:
         return None
     number = int(found[1], 16)
-    return (number >> _NUMBER_BITS) ^ (number & _SLOT_MASK)
+    return (number >> NUMBER_BITS) ^ (number & SLOT_MASK)
 
 
 def own_keys(response_id: str) -> list[str]:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from mockllm.serve.fresh_values import FreshValueSource
+from mockllm.state.responses import make_unique_id
 
 
 def test_tokens_are_unique() -> None:
@@ -12,6 +15,17 @@ def test_tokens_are_unique() -> None:
 
     assert len(tokens) == 10_000
     assert {len(token) for token in tokens} == {20}
+
+
+@pytest.mark.parametrize("slot", [0, 1, 0xABC, 0xFFF])
+def test_an_id_encodes_the_slot_and_a_number(slot: int) -> None:
+    source = FreshValueSource(slot)
+
+    for _ in range(1_000):
+        unique_id = source.next().unique_id
+
+        assert re.fullmatch(rb"[0-9a-f]{20}", unique_id)
+        assert unique_id == make_unique_id(int(unique_id[3:], 16), slot)
 
 
 @pytest.mark.parametrize(
