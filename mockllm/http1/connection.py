@@ -40,6 +40,8 @@ class State(Enum):
     CLOSED = auto()
 
 
+_HEAD, _CLOSED = State.HEAD, State.CLOSED  # to get one of its enumeration takes 0.06 µs
+
 _FOLLOWS = {
     State.HEAD: {State.BODY, State.CHUNKS, State.CLOSED},
     State.BODY: {State.HEAD, State.CLOSED},
@@ -70,7 +72,7 @@ class HTTPConnection:
     @property
     def is_idle(self) -> bool:
         """True while no byte of the next request has been received."""
-        return self._state is State.HEAD and not self._size
+        return self._state is _HEAD and not self._size
 
     @property
     def is_reading_body(self) -> bool:
@@ -92,7 +94,7 @@ class HTTPConnection:
     def stays_open(self) -> bool:
         """True if the last request was HTTP/1.1, and further ones are accepted."""
         is_http11 = self._head is None or self._head.line.is_http11
-        return is_http11 and self._state is not State.CLOSED
+        return is_http11 and self._state is not _CLOSED
 
     @property
     def is_http11(self) -> bool:
@@ -121,7 +123,7 @@ class HTTPConnection:
     def receive_first(self, data: bytes) -> Request | None:
         """Do what `receive_data` and `next_request` do together. A request that is received at once
         and whose head is cached, as most are, is not buffered: 1 µs instead of 2."""
-        if self._size or self._state is not State.HEAD:
+        if self._size or self._state is not _HEAD:
             self.receive_data(data)
             return self.next_request()
         try:

@@ -39,7 +39,8 @@ class Answering(PacedAnswers):
     def _answer(self, request: Request) -> None:
         """Decide and answer, without a task if possible."""
         started = time.monotonic()
-        turns, size = self._service.turns, len(request.body)
+        turns = self._service.turns
+        size = len(request.body)
         if size > MAX_SMALL or (turns.over and size):
             self._begin(self._answer_in_turn(request, started))
             return
@@ -134,28 +135,30 @@ class Answering(PacedAnswers):
 
     def _deliver(self, request: Request, decision: Decision, started: float) -> None:
         """Send the answer, with one write if possible. If this raises, nothing was written."""
-        trouble = decision.match.trouble
+        service, http = self._service, self._http
+        match, _, ready, session, admission = decision
+        trouble = match.trouble
         if trouble is not None and trouble.place:
-            self._service.report(trouble)
+            service.report(trouble)
         decided = time.monotonic() - started
-        fresh = self._service.fresh_values.next(decided)
-        http, ready = self._http, decision.ready
+        fresh = service.fresh_values.next(decided)
         if (
             ready is not None
             and self._can_write
             and http.stays_open
-            and not self._service.draining
+            and not service.draining
             and request.method != "HEAD"
         ):
-            if self._read is not None and decision.match.reusable and http.is_idle:
-                self._service.repeats.offer(self._read, request, decision)
+            if self._read is not None and match.reusable and http.is_idle:
+                service.repeats.offer(self._read, request, decision)
             data = ready.finish(fresh)
-            if decision.session or decision.admission is not None or self._service.is_observed:
+            if session or admission is not None or service.is_observed:
                 self._write_at_once(request, decision, started, decided, fresh, data)
                 return
             self._answers += 1
-            if request.path in self._service.app.responses.paths:
-                self._service.app.responses.store(request, decision, fresh)
+            responses = service.app.responses
+            if request.path in responses.paths:
+                responses.store(request, decision, fresh)
             self._transport.write(data)
             return
         self._deliver_otherwise(request, decision, started, decided, fresh)

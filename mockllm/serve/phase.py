@@ -23,6 +23,9 @@ class Phase(Enum):
     """Nothing: the connection is lost."""
 
 
+IDLE = Phase.IDLE
+"""The phase in which nearly all requests come: to get it of its enumeration takes 0.06 µs."""
+
 READING = {Phase.IDLE, Phase.HEAD, Phase.BODY}
 
 FOLLOWS = {

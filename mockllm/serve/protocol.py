@@ -17,7 +17,7 @@ from mockllm.http1 import framing
 from mockllm.limits import KIB
 from mockllm.serve.answering import Answering
 from mockllm.serve.connections import Service
-from mockllm.serve.phase import Phase
+from mockllm.serve.phase import IDLE, Phase
 from mockllm.serve.player import MAX_UNSENT
 from mockllm.serve.timeouts import Expired, Timeouts
 from mockllm.wire.placeholders import fill_fresh
@@ -53,7 +53,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
             self.close_after_last_call()
 
     def data_received(self, data: bytes) -> None:
-        if self.phase is Phase.IDLE:
+        if self.phase is IDLE:
             repeats = self._service.repeats
             if repeats.rest:
                 repeats.rest -= 1
@@ -208,7 +208,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
             self._wait_for_more()
             return
         self._answer(request)
-        if self.phase is Phase.IDLE and not self._http.is_idle and not self._is_busy:
+        if self.phase is IDLE and not self._http.is_idle and not self._is_busy:
             self._read = None  # a request that follows is not all that was received
             self._advance()
 
