@@ -256,6 +256,15 @@ def test_a_mock_that_matches_nothing_is_an_error(config: dict[str, Any], expecte
     assert any(expected in line for line in errors(config) if line.startswith("error"))
 
 
+@pytest.mark.parametrize("field", ["openai", "anthropic"])
+@pytest.mark.parametrize("message", [{"content": "hi"}, {"content": "hi", "role": None}])
+def test_a_missing_role_is_told_once(field: str, message: dict[str, Any]) -> None:
+    told = errors({field: [{"match": {"message": message}, "reply": "hi"}]})
+
+    (line,) = (line for line in told if "role" in line)
+    assert line.startswith(f"error: {field}[0]: match.message: role: expected one of ")
+
+
 @pytest.mark.parametrize(
     ("earlier", "later"),
     [
