@@ -300,6 +300,9 @@ def _expect_in_stream(error: Error) -> None:
             raise contradiction(message)
 
 
+_EXPECTED = 'expected an object such as {"end": "cut"}, or a list of objects'
+
+
 def _kind_of_faults(value: Any) -> str | None:
     if isinstance(value, (list, tuple)):
         return "<list>"
@@ -308,7 +311,7 @@ def _kind_of_faults(value: Any) -> str | None:
 
 def _without_null(value: Any) -> Any:
     if value is None:
-        raise PydanticCustomError("faults", "expected an object or a list of objects")
+        raise PydanticCustomError("faults", _EXPECTED)
     return value
 
 
@@ -328,7 +331,7 @@ else:
         Discriminator(
             _kind_of_faults,
             custom_error_type="faults",
-            custom_error_message="expected an object or a list of objects",
+            custom_error_message=_EXPECTED,
         ),
         BeforeValidator(_without_null),
     ]

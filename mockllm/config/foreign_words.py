@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
+from mockllm.errors import closest
+
 
 class ForeignWord(NamedTuple):
     """What to tell of a foreign key. `meant` is the key to write instead, if it is one in the same
@@ -42,21 +44,51 @@ def _test(*keys: str) -> dict[str, ForeignWord]:
     return dict.fromkeys(keys[1:], ForeignWord(f"write {own!r} instead", own))
 
 
+_REPLY_WORDS = (
+    *("text", "reasoning", "tool_calls", "refusal", "json", "finish", "usage"),
+    *("template", "generate", "content", "answer"),
+)
+_MATCH_WORDS = (
+    *("user", "tool_result", "last_user", "any_message", "system", "model", "api", "tools"),
+    *("schema", "turn", "step", "body", "all_of", "any_of", "not", "contains", "message", "input"),
+)
+_IN_A_MOCK = {
+    **_told("write it into 'reply', which is the answer", *_REPLY_WORDS, meant="reply"),
+    **_told("write it into 'match', which has the conditions", *_MATCH_WORDS),
+    **_told("write it into an entry of 'sequence' or 'first'", "times", "retry"),
+}
+_IN_AN_ENTRY = {
+    **_told("write it into 'reply', which is the answer", *_REPLY_WORDS, meant="reply"),
+    **_told("write it beside 'sequence': all entries have the conditions of the mock", "match"),
+    **_told("an entry has one answer: write its entries into this list", "sequence", "first"),
+    **_told("write it beside 'sequence'", "at_end", "name"),
+}
+
+_OF_RESPONSE = _told(f"{_OF_ONE_API}; write 'reply' instead", "response", meant="reply")
+_OF_EMBEDDINGS = _told(
+    "embeddings are vectors, which no reply has; write 'response' instead",
+    "reply",
+    meant="response",
+)
+
 _FILLED_IN = "leave it out: each API fills it in"
 
 _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
-    **dict.fromkeys(
-        ("Mock", "Entry"),
-        _told(f"{_OF_ONE_API}; write 'reply' instead", "response", meant="reply"),
-    ),
-    **dict.fromkeys(
-        ("OpenAIEmbeddingsMock", "EmbeddingsEntry"),
-        _told(
-            "embeddings are vectors, which no reply has; write 'response' instead",
-            "reply",
-            meant="response",
-        ),
-    ),
+    "Config": {
+        **_test("openai", "chat", "completions", "chat_completions"),
+        **_test("openai_response", "responses", "openai_responses"),
+        **_test("anthropic", "messages", "claude"),
+        **_test("openai_embeddings", "embeddings"),
+        **_test("mocks", "fixtures", "stubs", "mappings", "expectations", "rules", "replies"),
+    },
+    "Mock": {**_IN_A_MOCK, **_OF_RESPONSE},
+    "Entry": {**_IN_AN_ENTRY, **_OF_RESPONSE},
+    **dict.fromkeys(("OpenAIMock", "OpenAIResponseMock", "AnthropicMock"), _IN_A_MOCK),
+    "ResponseEntry": _IN_AN_ENTRY,
+    "OpenAIEmbeddingsMock": _OF_EMBEDDINGS,
+    "EmbeddingsEntry": _OF_EMBEDDINGS,
+    **dict.fromkeys(("OpenAIRequestMatch", "AnthropicRequestMatch"), _test("message", "input")),
+    "OpenAIResponseRequestMatch": _test("input", "message"),
     "ReplyStream": {
         **_told(_OF_ONE_API, "events"),
     },
@@ -85,7 +117,19 @@ _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
         **_test("ends_with", "suffix", "endsWith", "endswith"),
         **_test("regex", "matches", "match", "pattern", "regexp"),
         **_test("ignore_case", "case_insensitive", "ignoreCase"),
+        **_told(
+            'write a list of texts, such as ["a", {"contains": "b"}]',
+            *("any_of", "any", "one_of", "in", "or"),
+        ),
+        **_told(
+            'write {"not": {...}} around the condition',
+            "not",
+            "not_contains",
+            "not_equals",
+            "none_of",
+        ),
     },
+    "AnyTool": _told("write the list alone: [...]", "all", "all_of", meant="any"),
     "ToolResultMatch": {
         **_instead("name", "tool_name", "tool", "function"),
         **_instead("call_id", "tool_call_id", "tool_use_id", "id"),
@@ -130,23 +174,71 @@ _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
 }
 """What to tell of a key, by the name of the model of its object."""
 
-_FINISHES: Mapping[str, str] = {
-    **dict.fromkeys(("end_turn", "stop_sequence", "completed"), "stop"),
-    **dict.fromkeys(("max_tokens", "max_output_tokens", "incomplete"), "length"),
-    **dict.fromkeys(("tool_use", "function_call", "tool_call"), "tool_calls"),
-    "refusal": "content_filter",
+_VALUES: Mapping[str, Mapping[str, str]] = {
+    "finish": {
+        **dict.fromkeys(("end_turn", "stop_sequence", "completed"), "stop"),
+        **dict.fromkeys(("max_tokens", "max_output_tokens", "incomplete"), "length"),
+        **dict.fromkeys(("tool_use", "function_call", "tool_call"), "tool_calls"),
+        "refusal": "content_filter",
+    },
+    "api": {
+        **dict.fromkeys(("openai", "chat_completions", "completions"), "chat"),
+        **dict.fromkeys(("openai_response", "openai_responses"), "responses"),
+        **dict.fromkeys(("anthropic", "claude"), "messages"),
+        "openai_embeddings": "embeddings",
+    },
+    "at_end": {
+        **dict.fromkeys(("loop", "cycle"), "restart"),
+        **dict.fromkeys(("last", "stay"), "repeat"),
+        **dict.fromkeys(("next", "continue"), "pass"),
+    },
 }
-"""The reasons to stop of other APIs than Chat Completions, and what means the same in `finish`."""
+"""The values of other tools and of lists of mocks, and what means the same, by their keys."""
+_ELSEWHERE: Mapping[str, Mapping[str, str]] = {
+    "role": dict.fromkeys(("system", "developer"), "; instructions are matched by 'system'")
+}
+"""Values of which another key of the match is the place."""
+_ENDS = ("cut", "reset", "clean", "hang")
+_TESTS = ("contains", "starts_with", "ends_with", "exact", "regex")
 
 
 def find(model: type[BaseModel], key: str) -> ForeignWord | None:
     """Return what to tell of an unknown `key` in an object; None if it is not a foreign word."""
+    return next((words[key] for words in _words_of(model) if key in words), None)
+
+
+def resembled(model: type[BaseModel], key: str) -> str | None:
+    """Return the key that an author means who misspelt a foreign word; None if it is none."""
+    meant = {word: each.meant for words in _words_of(model) for word, each in words.items()}
+    return meant.get(closest(key, meant, likeness=0.8) or "")
+
+
+def _words_of(model: type[BaseModel]) -> list[Mapping[str, ForeignWord]]:
     # Words of one API are foreign in 'mocks' only; conditions are the same in every list.
     bases = {each.__name__ for each in model.__mro__} & {"Conditions"}
-    found = (_WORDS.get(name, {}).get(key) for name in (model.__name__, *bases))
-    return next(filter(None, found), None)
+    return [_WORDS[name] for name in (model.__name__, *bases) if name in _WORDS]
 
 
-def meant_finish(value: object) -> str | None:
-    """Return the `finish` that an author means by a vendor's word; None if it is not one."""
-    return _FINISHES.get(value) if isinstance(value, str) else None
+def meant_value(key: str, value: object) -> str | None:
+    """Return the value of `key` that an author means by a word of others; None if it is none."""
+    return _VALUES.get(key, {}).get(value) if isinstance(value, str) else None
+
+
+def elsewhere(key: str, value: object) -> str:
+    """Return where to write what an author means by this value of `key`; empty if unknown."""
+    return _ELSEWHERE.get(key, {}).get(value, "") if isinstance(value, str) else ""
+
+
+def instead_of_fault(value: object) -> str:
+    """Return what to write instead of a fault that is no object; empty if unknown."""
+    if not isinstance(value, str):
+        return ""
+    end = closest(value, _ENDS)
+    return f'; write {{"end": "{end}"}}' if end else ""
+
+
+def instead_of_text(key: str, value: object) -> str:
+    """Return what to write instead of a list in a test of a text; empty if it is another value."""
+    if key not in _TESTS or not isinstance(value, list):
+        return ""
+    return f'; write [{{"{key}": "..."}}, ...], of which one must hold'

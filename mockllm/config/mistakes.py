@@ -34,6 +34,24 @@ TOO_DEEP = ("recursion_depth_exceeded", "recursion_loop")
 """The types of the error of newer and of older versions of pydantic."""
 MAX_STEPS = 8  # of the location of what is nested too deeply, whose end is hundreds of them away
 
+_OBJECTS: Mapping[str, str] = {
+    "mocks": '{"match": {...}, "reply": "..."}',
+    "match": '{"user": {"contains": "..."}}',
+    "all_of": '{"user": {"contains": "..."}}',
+    "any_of": '{"user": {"contains": "..."}}',
+    "not": '{"user": {"contains": "..."}}',
+    "body": '{"$.temperature": 0}',
+    "message": '{"role": "user", "content": "..."}',
+    "tool_calls": '{"name": "...", "arguments": {...}}',
+    "usage": '{"input": 10, "output": 20}',
+    "stream": '{"chunk": "word"}',
+    "headers": '{"x-name": "..."}',
+    "fault": '{"end": "cut"}',
+}
+"""Objects that may stand under these keys, alone or in a list."""
+_MATCHES = ("match", "not")
+"""The keys of one match, for which authors write a list."""
+
 _QUOTED = re.compile(r"'([^']*)'")  # a value that pydantic expects
 
 
@@ -104,12 +122,16 @@ def _describe(root: Model, detail: ErrorDetails, guessed: Mapping[Location, str 
         case "missing":
             return "expected a value, found nothing"
         case "dict_type" | "model_type":
-            such = "" if detail["loc"] else ' such as {"mocks": [...]}'
-            return f"expected an object{such}, found {found}"
+            return f"expected an object{_such(detail)}, found {found}{_instead_of_list(detail)}"
         case "list_type" | "sequence_str":
-            return f"expected a list, found {found}"
+            return f"expected a list, found {found}{_in_brackets(detail)}"
         case "is_instance_of" if detail["ctx"]["class"] == "Sequence":
-            return f"expected a list, found {found}"
+            return f"expected a list, found {found}{_in_brackets(detail)}"
+        case "faults":
+            hint = foreign_words.instead_of_fault(detail["input"])
+            return f"{detail['msg']}, found {found}{hint}"
+        case "no_operator" if not detail["input"]:
+            return f'{detail["msg"]}, found none; {{"contains": ""}} holds for any text'
         case _ if detail["type"] in TOO_DEEP:
             return "nested too deeply"
         case "string_unicode":
@@ -117,7 +139,8 @@ def _describe(root: Model, detail: ErrorDetails, guessed: Mapping[Location, str 
         case "invalid_key":
             return f"expected a key that is a string, found {found}"
         case "string_type":
-            return f"expected a string, found {found}"
+            hint = foreign_words.instead_of_text(str(detail["loc"][-1]), detail["input"])
+            return f"expected a string, found {found}{hint}"
         case "string_too_short":
             return "expected a non-empty string, found an empty one"
         case "too_short":
@@ -134,15 +157,47 @@ def _describe(root: Model, detail: ErrorDetails, guessed: Mapping[Location, str 
             return f"expected at most {_bound(detail['ctx']['le'])}, found {found}"
         case "enum" | "literal_error":
             expected = detail["ctx"]["expected"]
-            is_finish = detail["loc"][-1:] == ("finish",)
-            meant = foreign_words.meant_finish(detail["input"]) if is_finish else None
+            key = _last_key(detail["loc"])
+            meant = foreign_words.meant_value(key, detail["input"])
             meant = meant or closest(str(detail["input"]), _QUOTED.findall(expected))
-            hint = did_you_mean(meant)
+            hint = did_you_mean(meant) or foreign_words.elsewhere(key, detail["input"])
             return f"expected {expected}, found {found}{hint}"
         case "bool_type":
             return f"expected true or false, found {found}"
         case _:
             return f"{detail['msg']}, found {found}"
+
+
+def _last_key(location: Location) -> str:
+    """Return the last key in a location; empty if there is none."""
+    keys = (step for step in reversed(location) if isinstance(step, str) and not _is_tag(step))
+    return next(keys, "")
+
+
+def _such(detail: ErrorDetails) -> str:
+    """Return an example of the object that is expected; empty if none is known."""
+    example = _OBJECTS.get(_last_key(detail["loc"])) if detail["loc"] else '{"mocks": [...]}'
+    return f" such as {example}" if example else ""
+
+
+def _instead_of_list(detail: ErrorDetails) -> str:
+    """Return what to write instead of a list of matches where one is expected."""
+    is_list = isinstance(detail["input"], (list, tuple)) and detail["loc"][-1:] != ()
+    return '; write {"any_of": [...]}' if is_list and detail["loc"][-1] in _MATCHES else ""
+
+
+def _in_brackets(detail: ErrorDetails) -> str:
+    """Return the list to write instead of a value alone; empty if none is known."""
+    key, value = _last_key(detail["loc"]), detail["input"]
+    match value:
+        case Mapping():
+            return "; write [{...}]"
+        case str() if key in _OBJECTS:
+            return f"; write [{_OBJECTS[key]}]"
+        case str() if value.isprintable() and len(value) <= MAX_QUOTE and '"' not in value:
+            return f'; write ["{value}"]'
+        case _:
+            return ""
 
 
 def _bound(number: float) -> str:
@@ -227,4 +282,6 @@ def _model_in(annotation: Any) -> Model | None:
 def _meant_key(root: Model, location: Location) -> str | None:
     model, key = _model_at(root, location), str(location[-1])
     foreign = foreign_words.find(model, key)
-    return closest(key, keys_of(model)) if foreign is None else foreign.meant
+    if foreign is not None:
+        return foreign.meant
+    return closest(key, keys_of(model)) or foreign_words.resembled(model, key)

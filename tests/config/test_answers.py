@@ -119,7 +119,7 @@ TIMES = "sequence[0].times: expected a whole number, at least 1, or 'always'"
     ("sequence", "expected"),
     [
         ([], ["sequence: expected a list that is not empty, found an empty one"]),
-        ("hi", ["sequence: expected a list, found 'hi'"]),
+        ("hi", ["sequence: expected a list, found 'hi'; write [\"hi\"]"]),
         ([5], ["sequence[0]: expected a text or an object, found 5"]),
         ([None], ["sequence[0]: expected a text or an object, found null"]),
         ([["a"]], ["sequence[0]: expected a text or an object, found a list"]),
@@ -175,12 +175,7 @@ TIMES = "sequence[0].times: expected a whole number, at least 1, or 'always'"
         ),
         (
             [{"sequence": ["a"]}],
-            [
-                (
-                    "sequence[0].sequence: unknown key, expected one of error, fault, headers, "
-                    "latency, reply, retry, stream, times"
-                )
-            ],
+            ["sequence[0].sequence: an entry has one answer: write its entries into this list"],
         ),
     ],
 )

@@ -90,7 +90,7 @@ def test_the_author_s_own_keys_may_stand_in_values_of_the_body(body: Any) -> Non
             {"user": {}},
             (
                 "match.user: expected one of contains, starts_with, ends_with, exact, regex, "
-                "found an object"
+                'found none; {"contains": ""} holds for any text'
             ),
         ),
         ({"user": []}, "match.user: expected a list that is not empty, found an empty one"),
@@ -124,13 +124,16 @@ def test_the_author_s_own_keys_may_stand_in_values_of_the_body(body: Any) -> Non
         ({"tools": "f"}, "match.tools: expected a list of names, or {\"any\": [...]}, found 'f'"),
         (
             {"any_message": {"role": "system"}},
-            "match.any_message.role: expected 'user', 'assistant' or 'tool', found 'system'",
+            (
+                "match.any_message.role: expected 'user', 'assistant' or 'tool', found 'system'; "
+                "instructions are matched by 'system'"
+            ),
         ),
         (
             {"api": "openai"},
             (
                 "match.api[0]: expected 'chat', 'responses', 'messages' or 'embeddings', "
-                "found 'openai'"
+                "found 'openai'; did you mean 'chat'?"
             ),
         ),
         (

@@ -14,6 +14,8 @@ from mockllm.config.mistakes import json_path
 
 FAULTS: TypeAdapter[Any] = TypeAdapter(AnyFaults)
 
+AN_OBJECT = 'expected an object such as {"end": "cut"}, or a list of objects'
+
 
 def mistake_of(fault: Any) -> str:
     """The only mistake in a `fault`, with its path in it."""
@@ -100,8 +102,8 @@ def test_bytes_are_written_as_they_are_read() -> None:
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
-        (None, "expected an object or a list of objects"),
-        ("cut", "expected an object or a list of objects"),
+        (None, AN_OBJECT),
+        ("cut", AN_OBJECT),
         ([], "List should have at least 1 item after validation, not 0"),
         (
             {},

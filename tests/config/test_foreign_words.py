@@ -8,20 +8,28 @@ import pytest
 from pydantic import BaseModel
 
 from mockllm.config import foreign_words
-from mockllm.config.answers import EmbeddingsEntry, Entry, ReplyStream
-from mockllm.config.conditions import Conditions, MessageMatch, TextMatch, ToolResultMatch
+from mockllm.config.answers import EmbeddingsEntry, Entry, ReplyStream, ResponseEntry
+from mockllm.config.conditions import AnyTool, Conditions, MessageMatch, TextMatch, ToolResultMatch
 from mockllm.config.match import Match
 from mockllm.config.models import (
+    AnthropicMock,
+    AnthropicRequestMatch,
+    Config,
     Mock,
     OpenAIEmbeddingsMock,
+    OpenAIMock,
     OpenAIRequestMatch,
+    OpenAIResponseMock,
+    OpenAIResponseRequestMatch,
 )
 from mockllm.config.objects import keys_of
 from mockllm.config.reply import Reply, ToolCall, Usage
 from tests.support.configs import mistakes
 
 MODELS: list[type[BaseModel]] = [
-    *(Mock, Entry, OpenAIEmbeddingsMock, EmbeddingsEntry, ReplyStream),
+    *(Config, Mock, OpenAIMock, OpenAIResponseMock, AnthropicMock, OpenAIEmbeddingsMock),
+    *(Entry, ResponseEntry, EmbeddingsEntry, ReplyStream, AnyTool),
+    *(OpenAIRequestMatch, OpenAIResponseRequestMatch, AnthropicRequestMatch),
     *(Match, Conditions, TextMatch, ToolResultMatch, MessageMatch, Reply, ToolCall, Usage),
 ]
 FOREIGN = [
@@ -123,13 +131,124 @@ def test_a_foreign_word_in_a_match_is_told_with_the_word_to_write(
     ]
 
 
-def test_what_another_api_calls_its_input_is_no_foreign_word_there() -> None:
-    assert foreign_words.find(OpenAIRequestMatch, "input") is None
+@pytest.mark.parametrize(
+    ("field", "key", "expected"),
+    [
+        ("openai", "input", "write 'message' instead"),
+        ("anthropic", "input", "write 'message' instead"),
+        ("openai_response", "message", "write 'input' instead"),
+    ],
+)
+def test_what_another_api_calls_its_input_has_the_own_word(
+    field: str, key: str, expected: str
+) -> None:
+    found = mistakes({field: [{"match": {key: "hi"}, "reply": "hi"}]})
+
+    assert found == [f"a.json: {field}[0]: match.{key}: {expected}"]
+
+
+@pytest.mark.parametrize("field", ["mocks", "openai", "openai_response", "anthropic"])
+@pytest.mark.parametrize(
+    ("mock", "expected"),
+    [
+        ({"text": "hi"}, ["text: write it into 'reply', which is the answer"]),
+        ({"template": "hi"}, ["template: write it into 'reply', which is the answer"]),
+        (
+            {"reply": "hi", "user": "hello"},
+            ["user: write it into 'match', which has the conditions"],
+        ),
+        ({"reply": "hi", "times": 2}, ["times: write it into an entry of 'sequence' or 'first'"]),
+        (
+            {"sequence": [{"tool_calls": []}]},
+            ["sequence[0].tool_calls: write it into 'reply', which is the answer"],
+        ),
+        (
+            {"sequence": [{"reply": "hi", "match": {}}]},
+            [
+                (
+                    "sequence[0].match: write it beside 'sequence': all entries have the "
+                    "conditions of the mock"
+                )
+            ],
+        ),
+        (
+            {"sequence": [{"sequence": ["hi"]}]},
+            ["sequence[0].sequence: an entry has one answer: write its entries into this list"],
+        ),
+    ],
+)
+def test_a_word_that_stands_too_high_is_told_with_its_place(
+    field: str, mock: dict[str, Any], expected: list[str]
+) -> None:
+    assert mistakes({field: [mock]}) == [f"a.json: {field}[0]: {each}" for each in expected]
+
+
+def test_a_foreign_word_that_is_misspelt_means_the_same() -> None:
+    (found,) = mistakes({"mocks": [{"responce": {"text": "hi"}}]})
+
+    assert found.startswith("a.json: mocks[0]: responce: unknown key, expected one of at_end, ")
+    assert found.endswith("; did you mean 'reply'?")
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
-    [("end_turn", "stop"), ("max_tokens", "length"), ("stp", None), (1, None)],
+    ("key", "expected"),
+    [("chat", "openai"), ("responses", "openai_response"), ("messages", "anthropic")],
 )
-def test_a_reason_to_stop_of_another_api_means_one(value: Any, expected: str | None) -> None:
-    assert foreign_words.meant_finish(value) == expected
+def test_a_list_by_the_name_of_its_api_is_told(key: str, expected: str) -> None:
+    assert mistakes({key: []}) == [f"a.json: {key}: write {expected!r} instead"]
+
+
+@pytest.mark.parametrize(
+    ("mock", "expected"),
+    [
+        ({"reply": "a", "fault": "reset"}, 'found \'reset\'; write {"end": "reset"}'),
+        ({"reply": "a", "fault": "rest"}, 'found \'rest\'; write {"end": "reset"}'),
+        ({"reply": "a", "fault": "nonsense"}, "found 'nonsense'"),
+        ({"reply": "a", "fault": 3}, "found 3"),
+        ({"reply": "a", "first": "b"}, "first: expected a list, found 'b'; write [\"b\"]"),
+        (
+            {"reply": "a", "match": [{"user": "b"}]},
+            'found a list; write {"any_of": [...]}',
+        ),
+        (
+            {"reply": "a", "match": {"not": [{"user": "b"}]}},
+            'found a list; write {"any_of": [...]}',
+        ),
+        (
+            {"reply": "a", "match": {"tools": {"all": ["b"]}}},
+            "match.tools.all: write the list alone: [...]",
+        ),
+        (
+            {"reply": "a", "match": {"user": {"contains": ["b", "c"]}}},
+            'found a list; write [{"contains": "..."}, ...], of which one must hold',
+        ),
+        (
+            {"reply": "a", "match": {"user": {"any_of": ["b", "c"]}}},
+            'match.user.any_of: write a list of texts, such as ["a", {"contains": "b"}]',
+        ),
+        (
+            {"reply": "a", "match": {"user": {"not_contains": "b"}}},
+            'match.user.not_contains: write {"not": {...}} around the condition',
+        ),
+    ],
+)
+def test_another_form_is_told_with_the_one_to_write(mock: dict[str, Any], expected: str) -> None:
+    (found,) = mistakes({"mocks": [mock]})
+
+    assert found.endswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("finish", "end_turn", "stop"),
+        ("finish", "max_tokens", "length"),
+        ("finish", "stp", None),
+        ("finish", 1, None),
+        ("api", "anthropic", "messages"),
+        ("at_end", "loop", "restart"),
+        ("role", "end_turn", None),
+    ],
+)
+def test_a_value_of_another_format_means_one(key: str, value: Any, expected: str | None) -> None:
+    assert foreign_words.meant_value(key, value) == expected

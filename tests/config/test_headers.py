@@ -19,7 +19,7 @@ def test_headers_are_texts_by_name(headers: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
-        ([], "headers: expected an object, found a list"),
+        ([], 'headers: expected an object such as {"x-name": "..."}, found a list'),
         ({"x-a": 1}, "headers.x-a: expected a string, found 1"),
         ({"x a": "1"}, "headers: expected the name of a header, found 'x a'"),
         ({"": "1"}, "headers: expected the name of a header, found ''"),

@@ -27,13 +27,13 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
                 )
             ],
         ),
-        ({"models": "a"}, ["a.json: models: expected a list, found 'a'"]),
+        ({"models": "a"}, ["a.json: models: expected a list, found 'a'; write [\"a\"]"]),
         (
             {"models": ["a", ""]},
             ["a.json: models[1]: expected a non-empty string, found an empty one"],
         ),
         ({"models": ["a", 5]}, ["a.json: models[1]: expected a string, found 5"]),
-        ({"openai": {}}, ["a.json: openai: expected a list, found an object"]),
+        ({"openai": {}}, ["a.json: openai: expected a list, found an object; write [{...}]"]),
         ({"openai": [3]}, ["a.json: openai[0]: expected an object, found 3"]),
         ({"require_auth": "no"}, ["a.json: require_auth: expected true or false, found 'no'"]),
         ({"listen_addr": 1}, ["a.json: listen_addr: expected a string, found 1"]),
@@ -77,7 +77,10 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
                     "a.json: anthropic[0] 'greet': match.headers[0].nam: unknown key, expected one "
                     "of match_type, name, value; did you mean 'name'?"
                 ),
-                "a.json: anthropic[0] 'greet': match.message: expected an object, found 'hi'",
+                (
+                    "a.json: anthropic[0] 'greet': match.message: expected an object such as "
+                    '{"role": "user", "content": "..."}, found \'hi\''
+                ),
             ],
         ),
         (
@@ -150,8 +153,11 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
         (
             {"mocks": [{"match": {"any_of": {}, "all_of": "a"}, "reply": "a"}]},
             [
-                "a.json: mocks[0]: match.all_of: expected a list, found 'a'",
-                "a.json: mocks[0]: match.any_of: expected a list, found an object",
+                (
+                    "a.json: mocks[0]: match.all_of: expected a list, found 'a'; write [{\"user\": "
+                    '{"contains": "..."}}]'
+                ),
+                "a.json: mocks[0]: match.any_of: expected a list, found an object; write [{...}]",
             ],
         ),
         (
@@ -222,7 +228,10 @@ def test_a_json_path_has_dots_and_brackets() -> None:
             ["stream.events: expected in the list of an API, whose form it has, found in 'mocks'"],
         ),
         ({"replay": "a"}, ["replay: unknown key, expected one of KEYS; did you mean 'reply'?"]),
-        ({"reply": {"usage": 3}}, ["reply.usage: expected an object, found 3"]),
+        (
+            {"reply": {"usage": 3}},
+            ['reply.usage: expected an object such as {"input": 10, "output": 20}, found 3'],
+        ),
     ],
 )
 def test_a_mock_of_every_api_has_nothing_of_one(mock: dict[str, Any], expected: list[str]) -> None:
