@@ -26,10 +26,15 @@ def compile_latency(latency: Latency | None, place: str) -> Pace | None:
     rule = _compile_pool(latency, place)
     ttft, per_token = latency.seconds("ttft"), latency.seconds("ttft_per_token")
     pacing = Pacing(rule, ttft, latency.between_tokens, latency.effective("jitter") or 0.0)
-    if not (pacing.ttft or pacing.itl or per_token or rule.concurrency):
+    if not (_takes_time(latency) or rule.concurrency):
         return None
     full = compile_error(latency.error) if rule.queue is not None else None
     return Pace(pacing, per_token, full, latency.effective("cached") or 0.0)
+
+
+def _takes_time(latency: Latency) -> bool:
+    times = latency.seconds("ttft"), latency.between_tokens, latency.seconds("ttft_per_token")
+    return any(times)
 
 
 def _compile_pool(latency: Latency, place: str) -> PoolRule:
@@ -79,12 +84,15 @@ def _with_pace(
 
 
 def review_latencies(config: Config) -> Iterator[Problem]:
-    """Yield the problems of all latencies: times that were surely meant as milliseconds, and pools
-    that are described in several ways."""
+    """Yield the problems of all latencies: times that were surely meant as milliseconds, jitter of
+    no time, and pools that are described in several ways."""
     pools: dict[str, tuple[PoolRule, Place]] = {}
     for latency, place in _latencies(config):
         for path, message in suspicious_times(latency):
             yield warning(place.at(json_path([FILE, *path])), message)
+        if latency.effective("jitter") and not _takes_time(latency):
+            message = "no time varies: write 'ttft', 'itl' or 'ttft_per_token' beside it"
+            yield warning(place.at(f"{FILE}.jitter"), message)
         name = latency.effective("pool")
         if name is None:
             continue

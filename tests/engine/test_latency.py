@@ -63,6 +63,13 @@ def test_milliseconds_without_a_unit_are_a_warning_with_their_place() -> None:
     ]
 
 
+def test_a_jitter_of_no_time_is_a_warning() -> None:
+    assert problems(mocks=[{"jitter": 0.3, "itl": "1ms"}, {"jitter": 0, "ttft": 0}]) == []
+    assert problems(latency={"jitter": 0.3, "concurrency": 2}) == [
+        "latency.jitter: no time varies: write 'ttft', 'itl' or 'ttft_per_token' beside it"
+    ]
+
+
 def test_a_pool_has_the_same_numbers_wherever_it_is_written() -> None:
     gpu = {"ttft": 1, "pool": "gpu", "concurrency": 4}
 
