@@ -24,6 +24,7 @@ from mockllm.engine.decision import End
 from mockllm.exchange import Ending, EndingKind, Pacing
 from mockllm.http1.framing import LAST_CHUNK
 from mockllm.replies.pools import Pool
+from mockllm.serve.closing import close
 from mockllm.serve.direct_writes import write
 from mockllm.serve.paced import Paced
 from mockllm.serve.player import ENDS, MAX_UNSENT
@@ -184,7 +185,7 @@ class PacedPlayer(TokenSteps):
         if kind is None:
             self._wait()
             if self._peer_finished.is_set() and self.waits:
-                self._transport.close()  # `abandon` follows
+                close(self._transport)  # `abandon` follows
         self._count(dues, tokens, is_late=is_late)
         self._is_steady = self._can_be_steady and self._follows_tokens()
         return kind

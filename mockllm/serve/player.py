@@ -38,6 +38,7 @@ from typing import Any
 from mockllm.engine.decision import End
 from mockllm.exchange import Ending, EndingKind
 from mockllm.http1.framing import LAST_CHUNK, Frame
+from mockllm.serve.closing import close
 from mockllm.serve.gates import Gates
 from mockllm.serve.interruptions import Interruptions
 from mockllm.serve.turns import Turns
@@ -154,16 +155,16 @@ class Sender:
         elif kind is EndingKind.RESET:
             await self._reset()
         elif kind is EndingKind.CUT:
-            self._transport.close()
+            close(self._transport)
         elif kind is EndingKind.HANG:
             self.hangs = True
             await self._peer_finished.wait()
-            self._transport.close()
+            close(self._transport)
 
     def _leave_to_finished(self) -> None:
         """Before a wait, close if the peer has closed its side: `abandon` follows."""
         if self._peer_finished.is_set():
-            self._transport.close()
+            close(self._transport)
 
     def abandon(self) -> None:
         """Report that the peer has disconnected, unless the end was reported before."""

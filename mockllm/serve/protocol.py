@@ -16,6 +16,7 @@ from mockllm.errors import ForeignProtocolError, HTTPError
 from mockllm.http1 import framing
 from mockllm.limits import KIB
 from mockllm.serve.answering import Answering
+from mockllm.serve.closing import close
 from mockllm.serve.connections import Service
 from mockllm.serve.phase import IDLE, Phase
 from mockllm.serve.player import MAX_UNSENT
@@ -93,7 +94,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
             waits = self._player.waits
         calls = self._questions is not None and self._questions.is_calling
         if self.phase is not Phase.ANSWERING or calls or waits:
-            self._transport.close()
+            close(self._transport)
         return self._transport.can_write_eof()  # TLS has no half-close (in asyncio)
 
     def pause_writing(self) -> None:
@@ -141,7 +142,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
                 logger.debug("client read nothing for %g s; connection aborted", stuck)
                 self._transport.abort()
             case Expired.KEEP_ALIVE:
-                self._transport.close()
+                close(self._transport)
             case Expired.HEAD:
                 limit = self._service.limits.head_time
                 reason = f"Timed out waiting for the request headers ({limit:g} s)"
@@ -168,7 +169,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         """Close after the service's `last_call` seconds, unless a request is being read or answered
         then. An answer that hangs is over at once: it would use up the time of all others."""
         if self._player is not None and self._player.hangs:
-            self._transport.close()
+            close(self._transport)
         elif self._service.last_call:
             loop = asyncio.get_running_loop()
             loop.call_later(self._service.last_call, self.close_if_idle)
@@ -178,7 +179,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
     def close_if_idle(self) -> None:
         """Close unless a request is being read or answered."""
         if self.phase is Phase.IDLE:
-            self._transport.close()
+            close(self._transport)
 
     def abort(self) -> None:
         """Close at once and drop unsent bytes."""
@@ -252,7 +253,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         if self._http.wants_continue():
             self._transport.write(framing.CONTINUE)
         if self._peer_finished.is_set():
-            self._transport.close()
+            close(self._transport)
 
     def _reading_phase(self) -> Phase:
         if self._http.is_idle:
@@ -295,7 +296,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         self._service.lingering[self] = None
         self._transport.resume_reading()
         if self._peer_finished.is_set() or not self._transport.can_write_eof():
-            self._transport.close()
+            close(self._transport)
         else:
             with contextlib.suppress(OSError):  # the peer has reset, and the loop will notice
                 self._transport.write_eof()  # if the peer does not close, `check` does

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from mockllm import AsyncServer, ListenError, Server
+from mockllm.serve.protocol import HTTPProtocol
 from tests.support.goldens import TESTDATA
 from tests.support.http.messages import get
 from tests.support.http_library import httpx
@@ -69,6 +71,32 @@ async def test_a_tls_peer_that_closes_is_not_an_error(
         writer.close()
         await writer.wait_closed()
     assert caplog.records == []
+
+
+async def test_a_tls_connection_that_both_sides_close_is_still_checked(
+    trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[HTTPProtocol] = []
+    eof_received = HTTPProtocol.eof_received
+
+    def check(protocol: HTTPProtocol) -> bool:
+        keeps = eof_received(protocol)
+        protocol.check(0.0)
+        checked.append(protocol)
+        return keeps
+
+    monkeypatch.setattr(HTTPProtocol, "eof_received", check)
+    async with AsyncServer(config(), ssl_certfile=CERTIFICATE, ssl_keyfile=KEY) as server:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port_of(server.base_url), ssl=trusting
+        )
+        writer.write(get("Connection: close"))
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            await writer.wait_closed()
+
+    assert len(checked) == 1
 
 
 @pytest.mark.parametrize("sent", [b"", b"\x16", b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n"])
