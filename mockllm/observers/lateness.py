@@ -8,6 +8,7 @@ for a slow client are not counted. It does not know why a step was late.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, MutableSequence, Sequence
 
 FINE = 0.0001  # seconds, the width of the first buckets
@@ -28,20 +29,10 @@ CELLS = _LATE_AT + LOADS
 """The numbers that all this consists of, each of 64 bits."""
 _LARGEST = (_LATEST, _STALL)  # cells of which not the sum is that of the whole
 _NANOSECOND = 1e-9
-_PER_FINE = 10_000  # fine buckets in a second
 
 MAX_HELD = 0.01  # seconds by which one step in a hundred may be late on schedule
 MAX_LATE = 0.01  # the share of steps that may be late by more
 MIN_SHARE = 0.1  # of all late steps, at a load that is to blame for them
-
-
-def bucket_of(seconds: float) -> int:
-    """Return the number of the bucket for a step that was late by so many seconds."""
-    fine = int(seconds * _PER_FINE)
-    if fine < FINE_BUCKETS:
-        return max(fine, 0)
-    coarse = int(math.log(seconds / (FINE * FINE_BUCKETS), GROWTH))
-    return FINE_BUCKETS + min(max(coarse, 0), _COARSE_BUCKETS)
 
 
 def limit_of(bucket: int) -> float:
@@ -51,6 +42,14 @@ def limit_of(bucket: int) -> float:
     if bucket == BUCKETS - 1:
         return math.inf
     return FINE * FINE_BUCKETS * GROWTH ** (bucket - FINE_BUCKETS + 1)
+
+
+_LIMITS = [*map(limit_of, range(BUCKETS - 1))]
+
+
+def bucket_of(seconds: float) -> int:
+    """Return the number of the bucket for a step that was late by so many seconds."""
+    return bisect_right(_LIMITS, seconds)
 
 
 class Lateness:
@@ -158,17 +157,24 @@ class Lateness:
     def add_all(self, lates: Sequence[float], tokens: int) -> None:
         """Count steps, with so many tokens, that were late by these seconds."""
         cells, load = self._cells, self._load
-        for seconds in lates:
-            fine = int(seconds * _PER_FINE)  # of nearly all; a call would take as long as the rest
-            cells[fine if 0 <= fine < FINE_BUCKETS else bucket_of(seconds)] += 1
         cells[_TOKENS] += tokens
-        cells[_STEPS_AT + load] += len(lates)
-        latest = max(lates, default=0.0)
+        number = len(lates)
+        if not number:
+            return
+        cells[_STEPS_AT + load] += number
+        in_order = sorted(lates)  # then those of a bucket are counted at once
+        at = 0
+        while at < number:
+            bucket = bucket_of(in_order[at])
+            end = number if bucket == BUCKETS - 1 else bisect_left(in_order, _LIMITS[bucket], at)
+            cells[bucket] += end - at
+            at = end
+        latest = in_order[-1]
         if latest > self._latest:
             self._latest = latest
             cells[_LATEST] = max(int(latest / _NANOSECOND), cells[_LATEST])
         if latest > MAX_HELD:
-            cells[_LATE_AT + load] += sum(late > MAX_HELD for late in lates)
+            cells[_LATE_AT + load] += number - bisect_right(in_order, MAX_HELD)
 
     def stall(self, seconds: float) -> None:
         """Note that the loop was late by so many seconds."""

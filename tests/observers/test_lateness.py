@@ -45,6 +45,18 @@ def lateness(*seconds: float) -> Lateness:
     return found
 
 
+@given(st.lists(st.floats(-0.001, 0.02) | st.floats(0, 200), max_size=50))
+def test_steps_that_are_added_together_are_counted_as_one_by_one(seconds: list[float]) -> None:
+    together = Lateness()
+    together.add_all(seconds, len(seconds))
+
+    one_by_one = lateness(*seconds)
+    assert together._cells == one_by_one._cells
+    assert together.counts == [
+        sum(bucket_of(each) == bucket for each in seconds) for bucket in range(BUCKETS)
+    ]
+
+
 def test_no_steps_are_not_late() -> None:
     assert (lateness().steps, lateness().quantile(0.99), lateness().is_held) == (0, 0.0, True)
 
