@@ -7,9 +7,9 @@ instead of half a microsecond. They equal those of `framing.frames`, as a proper
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from mockllm.bounded_cache import BoundedCache
 from mockllm.exchange import Reply, Step
@@ -18,7 +18,25 @@ from mockllm.limits import MIB
 
 MAX_BYTES = 16 * MIB  # of all frames that are kept
 MAX_SEEN = 1_000  # replies that may have been sent before
-FRAME_BYTES = 150  # of a frame beside those of its step
+FRAME_BYTES = 300  # of a frame, and of it as it is ready, beside those of their data
+
+Values = Callable[[Any], Any]
+"""`values(delivery)`: those of a delivery that are filled in."""
+
+MakeTemplate = Callable[[bytes], tuple[bytes, Values] | None]
+"""`make_template(data)`: a template of data and its values, so that ``template % values(delivery)``
+is the data with these filled in; None if there are none."""
+
+Ready = tuple[bytes, Values | None, float, int]
+"""What is sent with a frame that has no size and no gate, its pause and its tokens: data that is
+to be filled in as ever, or a template and its values. An exact tuple is taken apart in a quarter
+of the time of a `Frame`."""
+
+Shared = tuple[tuple[Frame, ...], tuple[Ready | None, ...]]
+"""Frames that deliveries share, and each as it is sent; None for the first, which is sent with the
+head, and one that is not `Ready`."""
+
+NOTHING_SHARED: Shared = ((), ())
 
 
 class Divided(NamedTuple):
@@ -26,8 +44,26 @@ class Divided(NamedTuple):
     is `shared` with other deliveries."""
 
     own: Iterator[Frame]
-    shared: tuple[Frame, ...] = ()
+    shared: Shared = NOTHING_SHARED
     at: int = 0
+
+
+def _no_template(data: bytes) -> None:
+    """Make no template."""
+
+
+def share(frames: Sequence[Frame], make_template: MakeTemplate = _no_template) -> Shared:
+    """Return frames to be shared, the first of which is sent with the head."""
+    ready = [_ready(frame, make_template) for frame in frames]
+    ready[:1] = [None][: len(ready)]
+    return tuple(frames), tuple(ready)
+
+
+def _ready(frame: Frame, make_template: MakeTemplate) -> Ready | None:
+    if frame.size is not None or frame.gate:
+        return None
+    data, values = make_template(frame.data) or (frame.data, None)
+    return data, values, frame.pause, frame.tokens
 
 
 class _Framed:
@@ -35,24 +71,28 @@ class _Framed:
 
     def __init__(self, steps: tuple[Step, ...]) -> None:
         self._steps = steps  # kept alive, so that no others have their identity
-        self._frames: tuple[Frame, ...] = ()
+        self._shared = NOTHING_SHARED
 
-    def frames(self, framing: FastFraming) -> tuple[Frame, ...]:
+    def frames(self, framing: FastFraming, make_template: MakeTemplate) -> Shared:
         """Return the frames of a reply with these steps, without its head."""
-        if not self._frames:
-            self._frames = tuple(framing.frames(self._steps))[1:]
-        return self._frames
+        if not self._shared[0]:
+            frames = tuple(framing.frames(self._steps))[1:]
+            self._shared = share(frames, make_template)
+        return self._shared
 
     def size(self) -> int:
         """Return the bytes that the frames take, about."""
-        return sum(step.size + FRAME_BYTES for step in self._steps)
+        return sum(2 * step.size + FRAME_BYTES for step in self._steps)
 
 
 class SharedFrames:
     """The frames of replies, which are kept from the second time on that a reply is sent. Replies
     with the same steps share them, whatever their heads are."""
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self, max_bytes: int = MAX_BYTES, *, make_template: MakeTemplate = _no_template
+    ) -> None:
+        self._make_template = make_template
         self._kept: BoundedCache[int, _Framed] = BoundedCache(max_bytes, max_seen=MAX_SEEN)
 
     def of(self, reply: Reply, *, is_http11: bool, close: bool) -> Iterator[Frame]:
@@ -63,7 +103,7 @@ class SharedFrames:
         framed = self._find(reply)
         if framed is None:
             return framing.frames(reply.steps)
-        return chain((Frame(0.0, framing.before),), framed.frames(framing))
+        return chain((Frame(0.0, framing.before),), framed.frames(framing, self._make_template)[0])
 
     def with_head_held(self, reply: Reply, *, is_http11: bool, close: bool) -> Divided:
         """Return the frames of `reply` with its head held (`framing.hold_head`)."""
@@ -74,8 +114,8 @@ class SharedFrames:
         framed = self._find(reply)
         if framed is None:
             return Divided(hold_head(framing.frames(reply.steps)))
-        shared = framed.frames(framing)
-        return Divided(hold_head(iter((Frame(0.0, framing.before), *shared[:1]))), shared, 1)
+        shared = framed.frames(framing, self._make_template)
+        return Divided(hold_head(iter((Frame(0.0, framing.before), *shared[0][:1]))), shared, 1)
 
     def _find(self, reply: Reply) -> _Framed | None:
         """Return the frames of a reply's steps, if it was sent before."""

@@ -35,6 +35,7 @@ from mockllm.serve.reading import Readable, Reading
 from mockllm.serve.repeats import Repeats
 from mockllm.serve.shared_pools import SharedPools
 from mockllm.serve.turns import Turns
+from mockllm.wire.placeholders import body_template
 
 logger = logging.getLogger("mockllm")
 
@@ -106,7 +107,7 @@ class Service:
         """False if nothing is made of exchanges that are over."""
         self.fresh_values = FreshValueSource(slot)
         self.heads = HeadCache(self.limits, reuse=app.reuses)
-        self.frames = SharedFrames()
+        self.frames = SharedFrames(make_template=body_template)
         self.repeats = Repeats(app, journal, meter)
         self.performer = performer or NoPeers()
         self.turns = turns or Turns()

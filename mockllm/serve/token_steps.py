@@ -85,7 +85,7 @@ class TokenSteps(Sender):
 
     def _take_frame(self) -> Frame | None:
         """Take a frame; None if there is no more."""
-        at, shared = self._at, self._shared
+        at, shared = self._at, self._shared[0]
         frame = next(self._own, None)
         if frame is None and at < len(shared):
             self._at, frame = at + 1, shared[at]
@@ -161,27 +161,34 @@ def play_lane(lane: Lane[Paced], now: float, until: float, clock: AnswerClock) -
                 return False
             continue
         try:
-            frame, due = answer._next, answer._due
-            at, shared = answer._at, answer._shared
-            if at < len(shared):
-                following: Frame | None = shared[at]
+            frame, due, at = answer._next, answer._due, answer._at
+            assert frame is not None
+            frames, ready = answer._shared
+            if at < len(ready) and (step := ready[at]) and (sent := ready[at - 1]):
+                data, values, _, tokens = sent
+                _, _, pause, further = step
+                following: Frame | None = frames[at]
+                size, gate = None, ""
                 answer._at = at + 1
             else:
-                following = next(answer._own, None)
+                _, data, _, tokens, _ = frame
+                values = None
+                following = answer._take_frame()
+                if following is not None:
+                    pause, _, size, further, gate = following
             answer._next = following
             if following is not None:
-                pause, _, size, tokens, gate = following
-                takes = answer._itl * tokens if answer._is_even else answer._tempo.further(tokens)
+                takes = answer._itl * further if answer._is_even else answer._tempo.further(further)
                 answer._due = next_due = due + (pause + takes)
-            assert frame is not None
             if following is None or next_due <= own or size is not None or gate:
                 if not answer._play_late(own, deadline, frame, due):
                     answer.play_due(now, own)
                 if read() > until:
                     return False
                 continue
-            _, data, _, tokens, _ = frame
-            if not data.isascii():
+            if values is not None:
+                data = data % values(answer._fresh)
+            elif not data.isascii():
                 data = fill_body(data, answer._fresh)
             descriptor = answer._descriptor
             if descriptor == NO_DESCRIPTOR or not data:
@@ -202,13 +209,13 @@ def play_lane(lane: Lane[Paced], now: float, until: float, clock: AnswerClock) -
         put(deadline)
         if not tokens:
             continue
-        sent = read()
+        handed_over = read()
         if answer._measured is None:
             # less `Lane.real_time_of(due)`, at the rate that it had until now
-            late(sent - now + (own - due) / rate)
+            late(handed_over - now + (own - due) / rate)
             clock.tokens += tokens
         else:
             answer._measured.count([lane.real_time_of(due)], tokens)
-        if sent > until:
+        if handed_over > until:
             return False
     return True

@@ -40,6 +40,7 @@ from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -66,6 +67,8 @@ TOKENS_MARK = b"\xfb"
 """The first and last byte of the placeholder for a number of tokens, with the constant between."""
 _ECHO = re.compile(rb"\xf9([a-z_]+):([^\xf9]*)\xf9")
 _ECHO_MARK = b"\xf9"
+_OF_BODY = re.compile(rb"%b|%b" % (UNIQUE_ID, SECONDS))
+_FIELDS = {UNIQUE_ID: 0, SECONDS: 1}  # in `FreshValues`
 _MIN_BYTE_OF_DELIVERY = 0xFD  # of the placeholders that occur in bodies
 
 MAX_PIECE = 32 * KIB  # bytes of a large step that are copied at a time
@@ -284,6 +287,23 @@ def fill_body(data: bytes, fresh: FreshValues) -> bytes:
     """Do what `fill_fresh` does with a part of a body, in half the time: DATE and ELAPSED_MS occur
     in headers only."""
     return data.replace(UNIQUE_ID, fresh.unique_id).replace(SECONDS, fresh.seconds)
+
+
+class BodyTemplate(NamedTuple):
+    """A part of a body whose values of the delivery are filled in soon: ``data % values(fresh)`` is
+    what `fill_body` returns, in half the time."""
+
+    data: bytes
+    values: Callable[[FreshValues], Any]
+
+
+def body_template(part: bytes) -> BodyTemplate | None:
+    """Return a part of a body as a template; None if it has no placeholder of the delivery."""
+    found = [_FIELDS[placeholder] for placeholder in _OF_BODY.findall(part)]
+    if not found:
+        return None
+    data = _OF_BODY.sub(b"%b", part.replace(b"%", b"%%"))
+    return BodyTemplate(data, itemgetter(*found))
 
 
 STAND_INS = FreshValues(b"\x7f" * 20, b"7093264815", b"\x7f" * 29)

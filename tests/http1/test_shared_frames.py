@@ -11,7 +11,10 @@ from mockllm.exchange import COMPLETE, Ending, EndingKind, LazySteps, Reply, Ste
 from mockllm.http1.framing import Frame, frames, hold_head
 from mockllm.http1.shared_frames import SharedFrames
 from mockllm.wire import placeholders
+from mockllm.wire.placeholders import body_template, fill_body
+from tests.support.goldens import FRESH
 
+PLACED = b"100%% %b %b %b" % (placeholders.UNIQUE_ID, placeholders.SECONDS, placeholders.UNIQUE_ID)
 HEADERS = ((b"date", placeholders.DATE),)
 
 
@@ -22,7 +25,7 @@ def shared(framed: SharedFrames, reply: Reply) -> list[Frame]:
 STEPS = st.lists(
     st.builds(
         Step,
-        st.sampled_from([(b"a",), (b"",), (b"ab" * 200,), (b"one", b"two")]),
+        st.sampled_from([(b"a",), (b"",), (b"ab" * 200,), (b"one", b"two"), (PLACED,)]),
         st.sampled_from([0.0, 0.5]),
         st.sampled_from([0, 1, 3]),
         st.sampled_from(["", "", "gate"]),
@@ -54,14 +57,21 @@ def test_they_are_those_of_the_reference_each_time(
 ) -> None:
     made = LazySteps(lambda: iter(steps)) if is_lazy else steps
     reply = Reply(status, HEADERS, made, ending, streamed, before_head)
-    framed = SharedFrames()
+    framed = SharedFrames(make_template=body_template)
 
     for _ in range(4):
         found = [*framed.of(reply, is_http11=is_http11, close=close)]
         assert found == [*frames(reply, is_http11=is_http11, close=close)]
         own, shared, at = framed.with_head_held(reply, is_http11=is_http11, close=close)
         held = hold_head(frames(reply, is_http11=is_http11, close=close))
-        assert [*own, *shared[at:]] == [*held]
+        assert [*own, *shared[0][at:]] == [*held]
+        for frame, ready in zip(*shared, strict=True):
+            if ready is not None:
+                data, values, pause, tokens = ready
+                filled = data if values is None else data % values(FRESH)
+                assert Frame(pause, filled, None, tokens) == frame._replace(
+                    data=fill_body(frame.data, FRESH)
+                )
 
 
 def test_deliveries_share_them_from_the_second_on() -> None:

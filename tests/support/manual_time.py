@@ -11,7 +11,7 @@ from typing import Any, cast
 from mockllm.engine.decision import End
 from mockllm.exchange import COMPLETE, Ending, EndingKind, Pacing, PoolRule, Step
 from mockllm.http1.framing import Frame
-from mockllm.http1.shared_frames import Divided
+from mockllm.http1.shared_frames import Divided, share
 from mockllm.serve.clock import Clock
 from mockllm.serve.gates import Gates
 from mockllm.serve.paced_player import PacedPlayer
@@ -156,7 +156,7 @@ class Answer:
 
 def _divided(frames: list[Frame]) -> Divided:
     """Return frames of which all but the first, which has a place among them, are shared."""
-    return Divided(iter(frames[:1]), tuple(frames), 1)
+    return Divided(iter(frames[:1]), share(frames), 1)
 
 
 def frames_of(*tokens: int) -> list[Frame]:

@@ -45,6 +45,19 @@ def test_a_part_of_a_body_is_filled_as_a_whole_answer_is(parts: list[bytes]) -> 
     assert placeholders.fill_body(data, FRESH) == placeholders.fill_fresh(data, FRESH)
 
 
+@given(
+    st.lists(st.one_of(TEXTS.map(str.encode), st.sampled_from([b"%", b"%b%%", *BODY_MARKS]))),
+)
+def test_a_template_of_a_body_is_filled_like_the_body(parts: list[bytes]) -> None:
+    data = b"".join(parts)
+    template = placeholders.body_template(data)
+
+    if template is None:
+        assert placeholders.fill_body(data, FRESH) == data
+    else:
+        assert template.data % template.values(FRESH) == placeholders.fill_body(data, FRESH)
+
+
 def test_every_placeholder_is_filled_with_its_value() -> None:
     reply = whole(
         {
