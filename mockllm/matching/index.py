@@ -39,6 +39,7 @@ MAX_CHECKED = 4
 """Rules that are checked one by one rather than looked up: a look-up takes as long."""
 PER_RULE = 2_000  # nanoseconds to check a rule, beside its texts
 MAX_SMALL = 16 * 1024  # bytes of a body that has few texts
+MAX_PLAIN = 64 * 1024  # bytes of a body of whose texts only one is looked at
 MAX_SEARCHED = 1_000_000  # bytes of a body times rules; if all rules occur in all of it, some ms
 MAX_DEPTH = 10
 """Nodes in nodes: each halves its rules at least where they can be told apart, and rules with a
@@ -74,7 +75,7 @@ class RuleIndex:
         self._root = _Node(list(map(_Entry.of, rules)))
         self._twins = find_twins(rules)
         self._near_misses = NearMisses(rules)
-        self._max_quick = self._measure_quick()
+        self._max_quick, self._max_plain = self._measure_quick()
 
     def __len__(self) -> int:
         return len(self.rules)
@@ -95,14 +96,15 @@ class RuleIndex:
         self._root.find_all(matching, prompt, headers, self._twins)
         return self._first_of(matching, prompt)
 
-    def takes_long(self, size: int) -> bool:
+    def takes_long(self, size: int, *, is_plain: bool = False) -> bool:
         """Return True if it may take long to find the rules that match a request with a body of
-        `size` bytes."""
-        return self._is_slow or size > self._max_quick
+        `size` bytes, which `is_plain` if that of its prompt is."""
+        return self._is_slow or size > (self._max_plain if is_plain else self._max_quick)
 
-    def _measure_quick(self) -> int:
+    def _measure_quick(self) -> tuple[int, int]:
         """Return the bytes of the largest body of which no more than `MAX_SEARCHED` are searched,
-        considering how many rules one request can find."""
+        considering how many rules one request can find; and those of a plain one, which may be
+        larger if all that the rules read of its messages is the text of the last."""
         root = self._root
         branches = [
             (family, len(branch.nodes), max(sum(1 for _ in node.rules()) for node in branch.nodes))
@@ -116,7 +118,12 @@ class RuleIndex:
                 found += rules * (keys if holding is None else min(holding, keys))
             return size * found > MAX_SEARCHED
 
-        return bisect_left(range(1 + MAX_SMALL), True, key=takes_long) - 1
+        reads_one_text = self.reads_one_message and not self.readings
+        quick, plain = (
+            bisect_left(range(1 + largest), True, key=takes_long) - 1
+            for largest in (MAX_SMALL, MAX_PLAIN if reads_one_text else MAX_SMALL)
+        )
+        return quick, plain
 
     def search(self, prompt: Prompt, headers: Headers, effort: Effort) -> Pieces[tuple[Rule, ...]]:
         """Return the `candidates`, with pauses."""

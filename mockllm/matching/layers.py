@@ -49,10 +49,10 @@ class LayeredIndex:
                 break
         return found
 
-    def takes_long(self, size: int) -> bool:
+    def takes_long(self, size: int, *, is_plain: bool = False) -> bool:
         """Return True if it may take long to find the rules that match a request with a body of
-        `size` bytes."""
-        return any(layer.takes_long(size) for layer in self._layers)
+        `size` bytes, which `is_plain` if that of its prompt is."""
+        return any(layer.takes_long(size, is_plain=is_plain) for layer in self._layers)
 
     def search(self, prompt: Prompt, headers: Headers, effort: Effort) -> Pieces[tuple[Rule, ...]]:
         """Return the `candidates`, with pauses."""

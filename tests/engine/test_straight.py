@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mockllm import Config
 from mockllm.engine.added import AddedMock, compile_added
+from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
@@ -161,6 +162,34 @@ def test_what_takes_long_or_continues_another_goes_the_long_way(
     asked = request(PATHS[path], {"model": "m", **body})
 
     assert short.decide(asked).reply == long.decide(asked).reply
+    assert bool(short.engine._straight._known) is goes_straight
+
+
+@pytest.mark.parametrize(
+    ("said", "config", "goes_straight"),
+    [
+        ({}, {}, True),
+        ({"name": "n"}, {}, False),
+        ({}, {"mocks": [{"match": {"system": "x"}, "reply": "y"}]}, False),
+        ({}, {"mocks": [{"match": {"user": "x"}, "sequence": ["y"]}]}, False),
+    ],
+)
+def test_a_long_conversation_of_texts_is_answered_as_on_the_long_way(
+    said: dict[str, Any], config: dict[str, Any], goes_straight: bool
+) -> None:
+    configured = {"openai": CONFIG["openai"], **config}
+    short, long = (Observed(configured, reuse=reuse).app for reuse in (True, False))
+
+    for number in range(3):
+        turns = [{"role": "user", "content": f"{number} {'word ' * 200}"} | said] * 40
+        messages = [*turns, {"role": "user", "content": "terse"}]
+        asked = request(PATHS["chat"], {"model": "m", "messages": messages})
+        one, other = short.decide(asked), long.decide(asked)
+        assert isinstance(one, Decision)
+        assert isinstance(other, Decision)
+        assert one.reply == other.reply
+        assert one.match._replace(ready=None) == other.match._replace(ready=None)
+
     assert bool(short.engine._straight._known) is goes_straight
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from mockllm.matching.effort import MAX_EFFORT, Effort, finish
 from mockllm.matching.index import RuleIndex
+from mockllm.matching.layers import LayeredIndex
 from mockllm.matching.message_predicates import MessageContains
 from mockllm.matching.predicate import Predicate
 from mockllm.matching.rule import Rule
@@ -144,6 +145,35 @@ def test_what_was_decided_in_pieces_is_not_decided_again(monkeypatch: pytest.Mon
 )
 def test_it_is_known_what_may_take_long(match: Json, size: int, expected: bool) -> None:
     assert RuleIndex([compile_rule(CHAT, match)]).takes_long(size) is expected
+
+
+A = {"role": "user", "content": "a"}
+
+
+@pytest.mark.parametrize(
+    ("match", "size", "expected"),
+    [
+        ({}, 60_000, False),
+        ({"message": A}, 60_000, False),
+        ({"message": A, "match_type": "contains"}, 60_000, False),
+        ({"message": A, "headers": [{"name": "x", "value": "y"}]}, 60_000, False),
+        ({"message": A}, 70_000, True),
+        ({"user": {"regex": "a"}}, 10, True),
+        ({"user": "a"}, 10_000, False),
+        ({"user": "a"}, 60_000, True),
+        ({"system": {"contains": "a"}}, 10_000, False),
+        ({"system": {"contains": "a"}}, 60_000, True),
+        ({"turn": 1}, 60_000, True),
+        ({"body": {"$.a": 1}}, 60_000, True),
+    ],
+)
+def test_more_of_a_plain_request_is_matched_at_once_if_only_its_last_text_matters(
+    match: Json, size: int, expected: bool
+) -> None:
+    index = RuleIndex([compile_rule(CHAT, match)])
+
+    assert index.takes_long(size, is_plain=True) is expected
+    assert LayeredIndex([RuleIndex(()), index]).takes_long(size, is_plain=True) is expected
 
 
 @pytest.mark.parametrize(
