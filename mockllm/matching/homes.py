@@ -31,7 +31,6 @@ from mockllm.matching.request_predicates import (
     Streams,
     SystemContains,
 )
-from mockllm.matching.subjects import Subject
 from mockllm.matching.text_predicates import MessageIs, ResultIs, TextIs
 from mockllm.matching.text_tests import (
     AllTests,
@@ -60,12 +59,12 @@ class Home(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _SubjectTexts:
-    """Reads the texts of a subject."""
+    """Reads the texts that are tested of a subject."""
 
-    subject: Subject
+    tested: Callable[[Prompt], Iterable[str]]
 
     def __call__(self, prompt: Prompt) -> Iterable[str]:
-        return prompt.once(self.subject.value.tested)
+        return prompt.once(self.tested)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ def home_of(predicate: Predicate) -> Home | None:
         case CountIs(counter, low, high) if low == high:
             return Home(((PromptValues(_Number(counter)), low),), decides=True)
         case TextIs(subject, test):
-            return _home_of_test(test, _SubjectTexts(subject))
+            return _home_of_test(test, _SubjectTexts(subject.value.tested))
         case MessageIs(TextTest() as test):
             return _best([_home_of_test(test, _all_texts)])
         case ResultIs():

@@ -32,6 +32,7 @@ from mockllm.matching.lookups import LookUp, in_pieces
 from mockllm.matching.near_misses import NearMisses
 from mockllm.matching.predicate import Headers, Predicate
 from mockllm.matching.rule import Rule
+from mockllm.matching.subjects import Subject
 from mockllm.matching.twins import Twins, find_twins, preferred
 from mockllm.prompt import Prompt
 
@@ -39,8 +40,10 @@ MAX_CHECKED = 4
 """Rules that are checked one by one rather than looked up: a look-up takes as long."""
 PER_RULE = 2_000  # nanoseconds to check a rule, beside its texts
 MAX_SMALL = 16 * 1024  # bytes of a body that has few texts
-MAX_PLAIN = 64 * 1024  # bytes of a body of whose texts only one is looked at
+MAX_PLAIN = 64 * 1024  # bytes of a plain body of which only the last words are looked at
 MAX_SEARCHED = 1_000_000  # bytes of a body times rules; if all rules occur in all of it, some ms
+_OF_LAST_WORDS = frozenset({*Subject.USER.value.readings, *Subject.LAST_USER.value.readings})
+"""Readings of which those of a plain prompt take no longer than to look at a few messages."""
 MAX_DEPTH = 10
 """Nodes in nodes: each halves its rules at least where they can be told apart, and rules with a
 thousand predicates in common would fill as many."""
@@ -104,7 +107,7 @@ class RuleIndex:
     def _measure_quick(self) -> tuple[int, int]:
         """Return the bytes of the largest body of which no more than `MAX_SEARCHED` are searched,
         considering how many rules one request can find; and those of a plain one, which may be
-        larger if all that the rules read of its messages is the text of the last."""
+        larger if all that the rules read of it is what the user says last."""
         root = self._root
         branches = [
             (family, len(branch.nodes), max(sum(1 for _ in node.rules()) for node in branch.nodes))
@@ -118,10 +121,10 @@ class RuleIndex:
                 found += rules * (keys if holding is None else min(holding, keys))
             return size * found > MAX_SEARCHED
 
-        reads_one_text = self.reads_one_message and not self.readings
+        reads_little = self.reads_one_message and _OF_LAST_WORDS.issuperset(self.readings)
         quick, plain = (
             bisect_left(range(1 + largest), True, key=takes_long) - 1
-            for largest in (MAX_SMALL, MAX_PLAIN if reads_one_text else MAX_SMALL)
+            for largest in (MAX_SMALL, MAX_PLAIN if reads_little else MAX_SMALL)
         )
         return quick, plain
 

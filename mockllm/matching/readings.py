@@ -74,17 +74,34 @@ tools = read_tools
 
 def user(prompt: Prompt) -> Texts:
     """The words of the user in the last turn; none if it has a tool result."""
+    if prompt.is_plain:
+        return _plain_words(prompt)
     turn = prompt.last_turn()
     return () if has_result(turn) else words(turn)
 
 
 def last_user(prompt: Prompt) -> Texts | None:
     """The user's last words, all those of the same turn."""
+    if prompt.is_plain:
+        return _plain_words(prompt)
     for turn in reversed(prompt.turns()):
         found = words(turn)
         if found:
             return found
     return earlier_words(prompt)
+
+
+def _plain_words(prompt: Prompt) -> Texts:
+    """Return the words of the user in the last turn of a plain conversation, of which nothing else
+    is read: 1 µs instead of 10, and of 100 for 40 messages."""
+    words: list[str] = []
+    for message in reversed(prompt.body[prompt.readers.conversation or ""]):
+        role = message["role"]
+        if role == "user":
+            words.append(message["content"])
+        elif role == "assistant":
+            break
+    return tuple(reversed(words))
 
 
 def earlier_words(prompt: Prompt) -> Texts | None:

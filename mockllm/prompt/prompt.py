@@ -60,8 +60,9 @@ class Prompt:
     inputs: int = 1
     """The number of inputs that are answered one by one: more than one in Embeddings only."""
     is_plain: bool = field(default=False, repr=False, compare=False)
-    """True if each message of the conversation is known to be a role and a text alone, which every
-    type of an SDK allows, and so is the model."""
+    """True if each message of the conversation is known to be a `role` and a text, its `content`,
+    alone, which every type of an SDK allows, as it does the model. They are not many, and the last
+    one is the user's."""
     verdicts: dict[Any, Any] | None = field(default=None, repr=False, compare=False)
     """What was decided in pieces: conditions, each with whether it holds, and look-ups, with what
     they have found; None if nothing was."""

@@ -160,14 +160,16 @@ A = {"role": "user", "content": "a"}
         ({"message": A}, 70_000, True),
         ({"user": {"regex": "a"}}, 10, True),
         ({"user": "a"}, 10_000, False),
-        ({"user": "a"}, 60_000, True),
+        ({"user": "a"}, 60_000, False),
+        ({"last_user": {"contains": "a"}}, 60_000, False),
+        ({"user": ["a", "b"]}, 60_000, False),
         ({"system": {"contains": "a"}}, 10_000, False),
         ({"system": {"contains": "a"}}, 60_000, True),
         ({"turn": 1}, 60_000, True),
         ({"body": {"$.a": 1}}, 60_000, True),
     ],
 )
-def test_more_of_a_plain_request_is_matched_at_once_if_only_its_last_text_matters(
+def test_more_of_a_plain_request_is_matched_at_once_if_only_its_last_words_matter(
     match: Json, size: int, expected: bool
 ) -> None:
     index = RuleIndex([compile_rule(CHAT, match)])

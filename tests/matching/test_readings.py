@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from mockllm.matching import readings
 from mockllm.prompt import ConversationMessage
 from tests.support.strategies import ask_chat, ask_messages
@@ -47,3 +53,21 @@ def test_a_text_is_folded_once() -> None:
 
     assert folded == "hi"
     assert readings.fold_of(prompt)("hI".upper()) is folded
+
+
+SAID = st.fixed_dictionaries(
+    {
+        "role": st.sampled_from(["user", "assistant", "system", "developer"]),
+        "content": st.sampled_from(["", "a", "b"]),
+    }
+)
+
+
+@given(st.lists(SAID, max_size=6))
+def test_the_words_of_a_plain_conversation_are_those_of_any_other(said: list[Any]) -> None:
+    plain = ask_chat([*said, {"role": "user", "content": "hi"}])
+    other = replace(plain, is_plain=False)
+
+    assert plain.is_plain
+    assert readings.user(plain) == readings.user(other)
+    assert readings.last_user(plain) == readings.last_user(other)

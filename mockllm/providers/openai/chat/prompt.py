@@ -39,6 +39,7 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
 }
 """The members of a message that are compared, by role."""
 
+MAX_PLAIN = 500  # messages of a plain conversation: the user's may be searched one by one
 _SPEAKERS = frozenset({"developer", "system", "user", "assistant"})
 """The roles of messages that need nothing but a text."""
 
@@ -89,7 +90,7 @@ def _read_plain(members: dict[str, Any]) -> Prompt | None:
         return None
     if type(messages) is not list or not messages or not _CHECKED.isdisjoint(members):
         return None
-    is_plain = True
+    is_plain = len(messages) <= MAX_PLAIN
     try:
         for message in messages:
             if type(message["content"]) is not str or message["role"] not in _SPEAKERS:
