@@ -49,7 +49,7 @@ from mockllm.prompt import Prompt
 from mockllm.providers.api import API
 from mockllm.replies.faults import NoSuchPlaceError
 from mockllm.replies.prepared import make_ready
-from mockllm.wire.tokens import EstimatedBody, estimate_prompt
+from mockllm.wire.tokens import estimate_prompt
 
 MAX_SAYING_INPUT = 16_384  # responses that say the tokens of their prompts
 _new = tuple.__new__  # half the time of the class's own constructor
@@ -215,28 +215,19 @@ class Responder:
                 felt = felt if effects.error is not None else ()
         if answer.pace is not None and answer.pace.cached:
             answer = with_cached(table.api, answer, prompt)
-        input_tokens = 0
-        if self.needs_input is not None:
-            input_tokens = self.count_input(table.api, answer, prompt)
-        reply, ready = self._renderer.reply_to(table, selection, answer, prompt)
-        values = (prompt.endpoint, prompt.model, prompt.options.stream, input_tokens)
+        input_tokens = None
+        if self.needs_input is not None and (
+            answer.number is None or self.counts_input(table.api, answer)
+        ):  # those of an answer that is made are filled in, too
+            input_tokens = estimate_prompt(prompt.body)
+        reply, ready = self._renderer.reply_to(table, selection, answer, prompt, input_tokens)
+        values = (prompt.endpoint, prompt.model, prompt.options.stream, input_tokens or 0)
         summary = _new(Summary, values)
         reusable = reusable and not isinstance(reply.steps, LazySteps)
         said = answer if answer.failure is None else None
         outcome = source.outcome
         first = (outcome, reply, ready, rule, summary, said, reusable)
         return _new(Match, (*first, None, None, felt, kinds, False))
-
-    def count_input(self, api: API, answer: Answer, prompt: Prompt) -> int:
-        """Return the tokens of the prompt if observers need them, else 0. They are estimated once:
-        the answer may say how many there are."""
-        if not self.counts_input(api, answer):
-            return 0
-        input_tokens = estimate_prompt(prompt.body)
-        if type(prompt.body) is not EstimatedBody:
-            prompt.body = EstimatedBody(prompt.body)
-            prompt.body.input_tokens = input_tokens
-        return input_tokens
 
     def counts_input(self, api: API, answer: Answer) -> bool:
         """Return True if observers need the tokens of a prompt with this answer."""

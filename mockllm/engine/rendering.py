@@ -52,24 +52,35 @@ class Renderer:
         }
 
     def reply_to(
-        self, table: Table, selection: Selection, answer: Answer, prompt: Prompt
+        self,
+        table: Table,
+        selection: Selection,
+        answer: Answer,
+        prompt: Prompt,
+        input_tokens: int | None = None,
     ) -> Filled:
-        """Return the reply with `answer` to `prompt`, and its bytes if they are sent at once."""
-        filled = self._unpaced_reply(table, selection, answer, prompt)
+        """Return the reply with `answer` to `prompt`, and its bytes if they are sent at once. The
+        tokens of the prompt are estimated unless they are given."""
+        filled = self._unpaced_reply(table, selection, answer, prompt, input_tokens)
         if answer.pace is None:
             return filled
         return self.pace_reply(table.api, filled[0], answer, prompt), None
 
     def _unpaced_reply(
-        self, table: Table, selection: Selection, answer: Answer, prompt: Prompt
+        self,
+        table: Table,
+        selection: Selection,
+        answer: Answer,
+        prompt: Prompt,
+        input_tokens: int | None,
     ) -> Filled:
         if answer.failure is not None:
             return self._failed.get(table.api, answer.failure, prompt.model, self.render_failure)
         if selection.rule is not None and answer.number is not None:
             prepared = self.prepare(table, selection.rule, answer, prompt.options)
-            return prepared.for_request(prompt.model, prompt.body)
+            return prepared.for_request(prompt.model, prompt.body, input_tokens)
         reply = self._render(table, answer, prompt.options).at_once(MAX_STEPS_AT_ONCE)
-        filled = _fill(table.api, reply, prompt)
+        filled = _fill(table.api, reply, prompt, input_tokens)
         return (filled, None) if isinstance(reply.steps, LazySteps) else make_ready(filled)
 
     def pace_reply(self, api: API, reply: Reply, answer: Answer, prompt: Prompt) -> Reply:
@@ -154,11 +165,11 @@ class Renderer:
         return self.render_error(api, refusal)
 
 
-def _fill(api: API, reply: Reply, prompt: Prompt) -> Reply:
+def _fill(api: API, reply: Reply, prompt: Prompt, input_tokens: int | None) -> Reply:
     """Return `reply`, which is made for `prompt` alone, with the values of its request."""
     return placeholders.fill(
         reply,
         model=prompt.model,
-        input_tokens=tokens.estimate_prompt(prompt.body),
+        input_tokens=tokens.estimate_prompt(prompt.body) if input_tokens is None else input_tokens,
         echoed=api.echo(prompt.body, None),
     )

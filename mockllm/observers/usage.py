@@ -22,6 +22,7 @@ MAX_TOKENS = 1_000_000_000
 """Of a prompt or an answer, more than any has: a sum of 64 bits has room for 18 billion of them."""
 _prepared: dict[tuple[str, int], tuple[Any, PreparedReply]] = {}
 """Answers of mocks, each with what tells it from a later one at its address, as rendered."""
+_new = tuple.__new__  # half the time of the class's own constructor
 _ANY_DELIVERY = FreshValues(b"0" * 20, b"1" * 10, b"Thu, 01 Jan 1970 00:00:00 GMT")
 
 
@@ -39,8 +40,10 @@ def count_tokens(api: API, prompt: Prompt, answer: Answer | None) -> TokenCounts
     prepared = _prepare(api, answer)
     reply, _ = prepared.for_request(prompt.model, prompt.body)
     usage = _member(jsontext.loads(fill_fresh(reply.body, _ANY_DELIVERY)), "usage")
-    cached = sum_counts(_member(usage, name) for name in _CACHED)
-    return TokenCounts(_first(usage, _INPUT) + cached, _first(usage, _OUTPUT))
+    if not isinstance(usage, dict):
+        return TokenCounts()
+    cached = sum_counts(map(usage.get, _CACHED))
+    return TokenCounts((_first(usage, _INPUT) or 0) + cached, _first(usage, _OUTPUT) or 0)
 
 
 class Counts(NamedTuple):
@@ -62,25 +65,26 @@ def read_counts(api: API, response: Mapping[str, Any]) -> Counts:
 
 
 def read_complete_counts(response: Mapping[str, Any]) -> Counts:
-    """Return the tokens of a complete response, as those in its `usage`."""
-    usage = response.get("usage")
-    written = next((name for name in _INPUT if count(_member(usage, name)) is not None), None)
-    prompt = 0
-    if written is not None:
-        prompt = _first(usage, _INPUT) + sum_counts(_member(usage, name) for name in _CACHED)
-    output = min(_first(usage, _OUTPUT), MAX_TOKENS)
-    return Counts(min(prompt, MAX_TOKENS), output, written is not None, _is_truncated(response))
-
-
-def _is_truncated(response: Mapping[str, Any]) -> bool:
-    """Return True if a response of Chat, Messages or Responses ended at a limit of tokens."""
-    choices = response.get("choices")
+    """Return the tokens of a complete response, as those in its `usage`. What is usual in one that
+    is made for a request calls no functions (`Meter._look_at`)."""
+    get = response.get
+    usage, choices, incomplete = get("usage"), get("choices"), get("incomplete_details")
     first = choices[0] if isinstance(choices, list) and choices else None
-    return (
-        _member(first, "finish_reason") == "length"
-        or response.get("stop_reason") == "max_tokens"
-        or _member(response.get("incomplete_details"), "reason") == "max_output_tokens"
+    is_truncated: bool = (
+        get("stop_reason") == "max_tokens"
+        or (isinstance(first, dict) and first.get("finish_reason") == "length")
+        or (isinstance(incomplete, dict) and incomplete.get("reason") == "max_output_tokens")
     )
+    if not isinstance(usage, dict):
+        return _new(Counts, (0, 0, False, is_truncated))
+    output = usage.get("completion_tokens" if "completion_tokens" in usage else "output_tokens")
+    if type(output) is not int or not 0 <= output <= MAX_TOKENS:
+        output = min(_first(usage, _OUTPUT) or 0, MAX_TOKENS)
+    for name in _INPUT:
+        if isinstance(usage.get(name), int) and (prompt := _first(usage, _INPUT)) is not None:
+            prompt += sum_counts(map(usage.get, _CACHED))
+            return _new(Counts, (min(prompt, MAX_TOKENS), output, True, is_truncated))
+    return _new(Counts, (0, output, False, is_truncated))
 
 
 def _prepare(api: API, answer: Answer) -> PreparedReply:
@@ -98,9 +102,14 @@ def _prepare(api: API, answer: Answer) -> PreparedReply:
     return prepared
 
 
-def _first(usage: Any, names: tuple[str, ...]) -> int:
-    counts = (count(_member(usage, name)) for name in names)
-    return next((number for number in counts if number is not None), 0)
+def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    """Return the first of the members that is a number of tokens; None if there is none."""
+    for name in names:
+        if name in usage:
+            number = count(usage[name])
+            if number is not None:
+                return number
+    return None
 
 
 def _member(value: Any, name: str) -> Any:

@@ -48,12 +48,15 @@ class SharedStream:
         self._general = SharedSteps(reply.steps.__iter__)
         self._by_model: dict[str, SharedSteps] = {}
 
-    def for_request(self, model: str, body: Mapping[str, Any]) -> Filled:
+    def for_request(
+        self, model: str, body: Mapping[str, Any], input_tokens: int | None = None
+    ) -> Filled:
         """Return the stream with the `model` of a request, the number of tokens in its `body`, and
-        the members of the body that it repeats. It is never sent in one write."""
+        the members of the body that it repeats. It is never sent in one write. The tokens are
+        estimated unless they are given."""
         values = RequestValues(
             placeholders.model_name(model),
-            tokens.estimate_prompt(body),
+            tokens.estimate_prompt(body) if input_tokens is None else input_tokens,
             self._echo(body, None),
         )
         steps = self._steps_for(model, values.model)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mockllm.config.models import Config
 from mockllm.engine.decision import End, Outcome
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
+from mockllm.exchange import Request
 from mockllm.observers import metrics
 from mockllm.observers.metric_cells import (
     API_WORDS,
@@ -17,14 +22,16 @@ from mockllm.observers.metric_cells import (
     INPUT,
     OUTPUT,
     RETRIES_AT,
+    TOKEN_BOUNDS,
     TRUNCATED,
     TTFT,
 )
 from mockllm.observers.metric_sums import Requests, cumulative
 from mockllm.observers.metrics import MAX_LABEL
-from mockllm.observers.usage import MAX_TOKENS, Counts, read_counts
+from mockllm.observers.usage import MAX_TOKENS, Counts, read_complete_counts, read_counts
 from mockllm.providers import APIS
 from mockllm.providers.api import API
+from mockllm.providers.counts import count
 from tests.support.metered import CHAT, CONFIG, Metered, chat
 from tests.support.observed import PATHS, request
 from tests.support.served import chat_request, messages_request, responses_request
@@ -75,6 +82,130 @@ def test_requests_that_differ_are_counted_as_each_alone() -> None:
 
     assert quick.sums.requests == plain.sums.requests
     assert quick.sums.groups == plain.sums.groups
+
+
+MADE: list[dict[str, Any]] = [
+    {"match": {"user": "words"}, "reply": {"generate": {"tokens": 9}}},
+    {
+        "match": {"user": "pattern"},
+        "reply": {"text": {"template": "{{ user }}"}, "usage": {"input": 7}},
+    },
+    {"match": {"user": "fails"}, "reply": {"template": "{{ body.none.more }}"}},
+    {"match": {"user": "turn"}, "sequence": [{"reply": "a"}, {"reply": "b"}]},
+]
+ANSWERED: dict[str, Any] = {
+    "mocks": [
+        {**mock, "match": {"user": {"contains": mock["match"]["user"]}}}
+        for mock in CONFIG["mocks"] + MADE
+    ],
+    "openai": [
+        {
+            "match": {"user": {"contains": "counted"}},
+            "response": {
+                "choices": [{"message": {"content": "hi"}, "finish_reason": "length"}],
+                "usage": {"prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15},
+            },
+        }
+    ],
+}
+TEXTS = (
+    *("weather", "long", "say", "busy", "broken", "words", "pattern", "fails", "turn", "counted"),
+    *("nothing matches", ""),
+)
+APIS_ASKED: dict[str, tuple[str, Callable[[str], dict[str, Any]], str]] = {
+    "chat": (PATHS["chat"], chat_request, "max_tokens"),
+    "responses": (PATHS["responses"], responses_request, "max_output_tokens"),
+    "messages": (PATHS["messages"], messages_request, "max_tokens"),
+    "embeddings": (PATHS["embeddings"], lambda text: {"input": text}, "dimensions"),
+}
+
+
+@st.composite
+def several_requests(draw: st.DrawFn) -> list[Request]:
+    """Requests of few kinds, so that those of a kind come again."""
+    kinds = draw(
+        st.lists(
+            st.tuples(st.sampled_from(TEXTS), st.sampled_from([*APIS_ASKED])),
+            min_size=1,
+            max_size=2,
+        )
+    )
+    asked: list[Request] = []
+    for _ in range(draw(st.integers(1, 12))):
+        text, word = draw(st.sampled_from(kinds))
+        path, ask, limit = APIS_ASKED[word]
+        prefix = draw(st.sampled_from(["", "", "", "/session/one"]))
+        headers = draw(
+            st.sampled_from([{}, {}, {"x-stainless-retry-count": "1"}, {"authorization": ""}])
+        )
+        body = ask(text and text + " word" * draw(st.integers(0, 9) | st.just(4_500)))
+        body |= {"model": draw(st.sampled_from(["m", "m", "n"]))}
+        body |= {"stream": draw(st.booleans()), limit: draw(st.sampled_from([2, 100]))}
+        asked.append(request(prefix + path, body, headers))
+    return asked
+
+
+@settings(max_examples=100)
+@given(
+    asked=several_requests(),
+    times=st.lists(st.sampled_from([0.0, 0.0003, 0.02]), min_size=12, max_size=12),
+)
+def test_any_requests_are_counted_as_each_alone(asked: list[Request], times: list[float]) -> None:
+    quick, plain = Metered(ANSWERED), Metered(ANSWERED)
+    for number, (each, seconds) in enumerate(zip(asked, times, strict=False)):
+        if number == len(asked) // 2:
+            quick.app.use(Engine(load(Config.from_dict(ANSWERED))))
+            quick.app.engine.responder.needs_input = quick.meter.needs_input
+        match = quick.app.decide(each).match
+        quick.meter.count(each, match, seconds)
+        plain.meter._count_whole(each, match, seconds)
+
+    assert quick.sums.requests == plain.sums.requests
+    assert quick.sums.groups == plain.sums.groups
+    assert rows_used(plain) == 0
+    assert quick.sums.scalars[RETRIES_AT:] == plain.sums.scalars[RETRIES_AT:]
+
+
+def test_the_buckets_of_small_numbers_of_tokens_are_those_of_the_bounds() -> None:
+    assert [*metrics._SMALL] == [bisect_left(TOKEN_BOUNDS, tokens) for tokens in range(5_001)]
+
+
+USAGE_NAMES = ("prompt_tokens", "input_tokens", "completion_tokens", "output_tokens")
+CACHED_NAMES = ("cache_creation_input_tokens", "cache_read_input_tokens")
+VALUES = st.sampled_from([0, 3, 5_001, MAX_TOKENS, MAX_TOKENS + 1, 2**53, -1, True, 1.5, "3", None])
+
+
+@given(
+    usage=st.none() | st.dictionaries(st.sampled_from(USAGE_NAMES + CACHED_NAMES), VALUES),
+    ending=st.sampled_from(
+        [
+            {},
+            {"choices": []},
+            {"choices": [{"finish_reason": "stop"}]},
+            {"choices": [{"finish_reason": "length"}]},
+            {"stop_reason": "max_tokens"},
+            {"stop_reason": "end_turn", "incomplete_details": None},
+            {"incomplete_details": {"reason": "max_output_tokens"}},
+        ]
+    ),
+)
+def test_the_tokens_of_a_response_are_the_first_of_its_usage_that_are_numbers(
+    usage: dict[str, Any] | None, ending: dict[str, Any]
+) -> None:
+    written = {name: count(value) for name, value in (usage or {}).items()}
+    known = {name: value for name, value in written.items() if value is not None}
+    prompt, output = (
+        next((known[name] for name in names if name in known), None)
+        for names in (USAGE_NAMES[:2], USAGE_NAMES[2:])
+    )
+    cached = 0 if prompt is None else sum(known.get(name, 0) for name in CACHED_NAMES)
+
+    assert read_complete_counts({"usage": usage, **ending}) == Counts(
+        min((prompt or 0) + cached, MAX_TOKENS),
+        min(output or 0, MAX_TOKENS),
+        prompt is not None,
+        any(word in str(ending) for word in ("length", "max_tokens", "max_output_tokens")),
+    )
 
 
 @pytest.mark.parametrize("stream", [False, True])
