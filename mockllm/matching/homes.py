@@ -43,6 +43,8 @@ from mockllm.matching.text_tests import (
 )
 from mockllm.prompt import Prompt
 
+_ALL_ITEMS, _LAST_ITEMS = MessageItems(last=False), MessageItems(last=True)
+
 
 class Home(NamedTuple):
     """The keys of a predicate: it holds only if one of them does. If `decides`, it holds whenever
@@ -106,9 +108,9 @@ def home_of(predicate: Predicate) -> Home | None:
     """Return the keys by which `predicate` is looked up; None if it has to be checked."""
     match predicate:
         case ItemsEqual(size, key):
-            return Home(((MessageItems(last=False), (size, key)),), decides=True)
+            return Home(((_ALL_ITEMS, (size, key)),), decides=True)
         case ItemsEndWith(size, key):
-            return Home(((MessageItems(last=True), (size, key)),), decides=True)
+            return Home(((_LAST_ITEMS, (size, key)),), decides=True)
         case MessageHasParts(role=role) if predicate.required_texts:
             return Home(((MessageTexts(role), max(predicate.required_texts, key=len)),))
         case MessageHasParts() | ItemsEndLike() if predicate.call_ids:

@@ -207,25 +207,16 @@ class _Node:
 
     __slots__ = ("branches", "checked", "families", "leaf")
 
-    def __init__(self, entries: list[_Entry], depth: int = 0) -> None:
-        self.checked: list[tuple[Rule, tuple[Predicate, ...]]] = []
-        """Rules that are checked one by one, with the predicates to check."""
-        self.branches: list[_Branch] = []
+    def __init__(self, entries: Sequence[_Entry], depth: int = 0) -> None:
         filed: dict[Family, dict[Any, list[_Entry]]] = {}
-        looks_up = depth == 0 or (len(entries) > MAX_CHECKED and depth < MAX_DEPTH)
-        chosen = _most_selective(entries) if looks_up else [None] * len(entries)
-        for entry, choice in zip(entries, chosen, strict=True):
-            if choice is None:
-                self.checked.append((entry.rule, entry.unchecked))
-            else:
-                _file(filed, entry, *choice)
+        checked = entries
+        if depth == 0 or (len(entries) > MAX_CHECKED and depth < MAX_DEPTH):
+            checked = _file_all(filed, entries)
+        self.checked = tuple((entry.rule, entry.unchecked) for entry in checked)
+        """Rules that are checked one by one, with the predicates to check."""
         self.families = tuple(sorted(filed, key=lambda family: family.rank))
         """What the look-ups of the branches read."""
-        for family in self.families:
-            by_key = filed[family]
-            nodes = [_Node(below, depth + 1) for below in by_key.values()]
-            lowest = min(below[0].rule.index for below in by_key.values())
-            self.branches.append(_Branch(family.look_up(tuple(by_key)), nodes, lowest))
+        self.branches = tuple(_branch(family, filed[family], depth) for family in self.families)
         is_leaf = bool(self.checked) and not self.branches and not self.checked[0][1]
         self.leaf = self.checked[0][0] if is_leaf else None
         """The rule that is always the first to match here, if there is one."""
@@ -334,23 +325,51 @@ class _Search:
         return True
 
 
+def _branch(family: Family, by_key: Mapping[Any, list[_Entry]], depth: int) -> _Branch:
+    nodes = [_Node(below, depth + 1) for below in by_key.values()]
+    lowest = min(below[0].rule.index for below in by_key.values())
+    return _Branch(family.look_up(tuple(by_key)), nodes, lowest)
+
+
+def _file_all(
+    filed: dict[Family, dict[Any, list[_Entry]]], entries: Sequence[_Entry]
+) -> list[_Entry]:
+    """Add the entries to the lists of their keys, and return those that have none."""
+    others: list[_Entry] = []
+    for entry, choice in zip(entries, _most_selective(entries), strict=True):
+        if choice is None:
+            others.append(entry)
+        else:
+            _file(filed, entry, *choice)
+    return others
+
+
 def _file(
     filed: dict[Family, dict[Any, list[_Entry]]], entry: _Entry, predicate: Predicate, home: Home
 ) -> None:
     """Add `entry` to the lists of the keys of `predicate`, with what is left to check there."""
-    unchecked = entry.unchecked
-    if home.decides:
-        unchecked = tuple(each for each in unchecked if each != predicate)
-    candidates = tuple(each for each in entry.candidates if each[0] != predicate)
-    below = _Entry(entry.rule, unchecked, candidates)
-    for family, key in dict.fromkeys(home.keys):
+    below = _without(entry, predicate, decided=home.decides)
+    for family, key in dict.fromkeys(home.keys) if len(home.keys) > 1 else home.keys:
         filed.setdefault(family, {}).setdefault(key, []).append(below)
 
 
-def _most_selective(entries: list[_Entry]) -> list[_Candidate | None]:
+def _without(entry: _Entry, predicate: Predicate, *, decided: bool) -> _Entry:
+    """Return an entry that is not looked up by `predicate` again nor, if it is `decided`, checked
+    for it."""
+    rule, unchecked, candidates = entry
+    if len(unchecked) == len(candidates) == 1:  # it is the only one, as in most mocks
+        return _Entry(rule, () if decided else unchecked, ())
+    if decided:
+        unchecked = tuple(each for each in unchecked if each != predicate)
+    return _Entry(rule, unchecked, tuple(each for each in candidates if each[0] != predicate))
+
+
+def _most_selective(entries: Sequence[_Entry]) -> list[_Candidate | None]:
     """Return, for each entry, the predicate by which to look it up: that which the fewest others
     share. Sharing with a few is as good as with none, since these are checked. None if there is
     none that can be looked up."""
+    if all(len(entry.candidates) <= 1 for entry in entries):  # there is no choice
+        return [next(iter(entry.candidates), None) for entry in entries]
     sharing: Counter[tuple[Family, Any]] = Counter()
     for entry in entries:
         for _, home in entry.candidates:

@@ -164,7 +164,7 @@ class _Groups:
             if isinstance(predicate, ItemsEqual):
                 values[predicate.size, predicate.key] = None
             values |= dict.fromkeys(_equal_keys(predicate))
-            for reader, text in _required_texts(predicate):
+            for reader, text in _required_texts(predicate) if self._by_text else ():
                 if reader in self._by_text:
                     places = self._by_text[reader][0].some_matches(text, MAX_FOUND)
                     texts |= dict.fromkeys((reader, place) for place in places)
