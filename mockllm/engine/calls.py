@@ -150,7 +150,8 @@ def _ids(value: Any) -> set[str]:
 
 def _results(value: Any) -> Iterator[tuple[Path, str]]:
     for path, each in _objects(value):
-        is_output = str(each.get("type")).endswith("call_output")
+        kind = each.get("type")
+        is_output = isinstance(kind, str) and kind.endswith("call_output")
         for name in (*_REFERENCES, "call_id") if is_output else _REFERENCES:
             if isinstance(each.get(name), str):
                 yield (*path, name), each[name]

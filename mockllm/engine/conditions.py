@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import orjson
@@ -55,76 +55,86 @@ HIDDEN = "…"
 """Stands for the value of a header."""
 NEVER = AnyOf(())
 """The condition that holds for no request."""
+_OF_MESSAGE = frozenset({"message", "input", "match_type"})
+"""The fields of a match that are not words of every API."""
 
 
 def compile_match(
     api: API, match: Conditions, place: Place
 ) -> tuple[tuple[Predicate, ...], list[Problem]]:
-    """Return the predicates of `match`, which is at `place`, for requests to `api`, and what is
-    wrong with it. The predicates contain `NEVER` if no request to this API can match."""
-    compiler = _Compiler(api, [])
-    return tuple(compiler.predicates(match, place)), compiler.problems
+    """Return the predicates of `match`, that of the mock at `place`, for requests to `api`, and
+    what is wrong with it. The predicates contain `NEVER` if no request to this API can match."""
+    compiler = _Compiler(api, place, [])
+    return tuple(compiler.predicates(match, "match")), compiler.problems
 
 
 @dataclass(frozen=True, slots=True)
 class _Compiler:
     api: API
+    place: Place
     problems: list[Problem]
 
-    def predicates(self, match: Conditions, place: Place) -> Iterator[Predicate]:
-        """The predicates of one match. Those on the last turn come first: they tell which rule is
-        the nearest."""
+    def predicates(self, match: Conditions, path: str) -> Iterator[Predicate]:
+        """The predicates of one match, which is at `path` in its mock. Those on the last turn come
+        first: they tell which rule is the nearest."""
         message = getattr(match, self.api.match_field, None)
         if message is not None:
             contains = getattr(match, "match_type", None) is MatchType.CONTAINS
-            field = place.at(self.api.match_field)
             compile_message = self.api.compile_match
-            yield from self._checked(lambda each: [compile_message(each, contains)], message, field)
+            field = self.api.match_field
+            yield from self._checked(
+                lambda each: [compile_message(each, contains)], message, path, field
+            )
+        if match.model_fields_set <= _OF_MESSAGE:  # as in most mocks
+            return
         for word, compile_word in _WORDS.items():
             value = getattr(match, word)
             if value is not None:
-                yield from self._checked(compile_word, value, place.at(word.rstrip("_")))
+                yield from self._checked(compile_word, value, path, word.rstrip("_"))
         yield from map(SystemContains, getattr(match, "system_contains", ()))
         yield from map(OffersTool, getattr(match, "tool_names", ()))
-        yield from self._body(match.body or {}, place.at("body"))
+        yield from self._body(match.body or {}, path)
         yield from map(_header, match.headers)
         if match.api is not None and self.api.word not in match.api:
             yield NEVER
         for index, inner in enumerate(match.all_of or ()):
-            yield from self.predicates(inner, place.at(f"all_of[{index}]"))
+            yield from self.predicates(inner, f"{path}.all_of[{index}]")
         if match.any_of is not None:
             yield AnyOf(
                 tuple(
-                    _as_one(self.predicates(inner, place.at(f"any_of[{index}]")))
+                    _as_one(self.predicates(inner, f"{path}.any_of[{index}]"))
                     for index, inner in enumerate(match.any_of)
                 )
             )
         if match.not_ is not None:
-            unwanted = self.predicates(match.not_, place.at("not"))
+            unwanted = self.predicates(match.not_, f"{path}.not")
             yield Not(_as_one(unwanted), _shown(match.not_))
 
-    def _body(self, values: dict[str, Any], place: Place) -> Iterator[Predicate]:
-        for path, value in values.items():
-            if path.startswith("_"):  # the author's own, but $ begins a path
+    def _body(self, values: dict[str, Any], path: str) -> Iterator[Predicate]:
+        for key, value in values.items():
+            if key.startswith("_"):  # the author's own, but $ begins a path
                 continue
-            at = place.at(path)
             unusual = next(jsontext.find_unserialisable(value), None)
             if unusual is not None:
-                self.problems.append(Problem(at, unusual[1]))
+                self.problems.append(Problem(self._at(path, "body", key), unusual[1]))
                 continue
-            yield from self._checked(partial(_body_has, path), value, at)
+            yield from self._checked(partial(_body_has, key), value, path, "body", key)
 
     def _checked(
-        self, compile_word: Callable[[Any], Iterable[Predicate]], value: Any, place: Place
+        self, compile_word: Callable[[Any], Iterable[Predicate]], value: Any, *path: str
     ) -> list[Predicate]:
         try:
             return list(compile_word(value))
         except CannotMatch as exc:
-            self.problems.append(warning(place, str(exc)))
+            self.problems.append(warning(self._at(*path), str(exc)))
             return [NEVER]
         except ValueError as exc:
-            self.problems.append(Problem(place, str(exc)))
+            self.problems.append(Problem(self._at(*path), str(exc)))
             return []
+
+    def _at(self, *path: str) -> Place:
+        """Return a place in the mock. It is made only of what is wrong: it takes 2 µs."""
+        return reduce(Place.at, path, self.place)
 
 
 def _shown(match: Conditions) -> str:

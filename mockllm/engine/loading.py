@@ -359,7 +359,7 @@ def _of_other_apis(api: API, listed: Sequence[_Listed]) -> Iterator[Rule]:
         if mistakes or mock.match.api is None or api.word in mock.match.api:
             continue
         match = mock.match.model_copy(update={"api": None})
-        predicates, found = compile_match(api, match, place.at("match"))
+        predicates, found = compile_match(api, match, place)
         is_on_more = any(each.header_names or each.looks_back for each in predicates)
         if not found and not is_on_more and any(each.on_message for each in predicates):
             yield Rule(index, place, predicates)
@@ -442,7 +442,7 @@ def compile_rule(
 ) -> Rule | None:
     """Return the rule of a mock; None if it has mistakes, or why it never matches is reported. The
     mistakes are added to `problems`."""
-    predicates, found = compile_match(api, mock.match, place.at("match"))
+    predicates, found = compile_match(api, mock.match, place)
     problems += found
     if any(problem.severity is Severity.ERROR for problem in found):
         return None

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockllm.config.answers import MockStream, ReplyStream, WrittenAnswer
 from mockllm.config.fault import Fault
@@ -175,11 +175,18 @@ def looks_back(source: MockSource | ScriptedSource) -> bool:
     )
 
 
+class _Streamed(NamedTuple):
+    """How an answer is streamed: the size of its deltas, and its events if they are written."""
+
+    chunk: Chunk
+    events: Sequence[Any] | None
+
+
 def source_of(api: API, mock: AnyMock, chunk: Chunk, key: str = "") -> MockSource | ScriptedSource:
     """Return the source of the answers of `mock` in `api`; `chunk` is the configuration's default,
     `key` that of the mock's state if it has some."""
     own = stream_of(mock)
-    stream = MockStream(chunk=own.chunk or chunk, events=own.events)
+    stream = _Streamed(own.chunk or chunk, own.events)
     headers = _headers(mock)
     if not mock.has_state:
         return _with_faults(_source(api, mock, stream, headers), mock.faults)
@@ -194,13 +201,13 @@ def source_of(api: API, mock: AnyMock, chunk: Chunk, key: str = "") -> MockSourc
 
 
 def _source_of_entry(
-    api: API, mock: AnyMock, entry: WrittenAnswer, stream: MockStream, number: int, path: str
+    api: API, mock: AnyMock, entry: WrittenAnswer, stream: _Streamed, number: int, path: str
 ) -> MockSource:
     """Return the source of one of several answers, which has the mock's settings where the entry
     has none. The written events of the mock belong to its own answer."""
     own = stream_of(entry)
     events = own.events if entry.has_answer or own.events is not None else stream.events
-    streamed = MockStream(chunk=own.chunk or stream.chunk, events=events)
+    streamed = _Streamed(own.chunk or stream.chunk, events)
     headers = join_headers(_headers(mock), _headers(entry))
     faults = entry.faults or mock.faults
     if not entry.has_answer:
@@ -221,11 +228,11 @@ def _with_faults(source: MockSource, faults: Sequence[Fault]) -> MockSource:
 
 
 def _source(
-    api: API, written: WrittenAnswer, stream: MockStream, headers: Headers, number: int = 0
+    api: API, written: WrittenAnswer, stream: _Streamed, headers: Headers, number: int = 0
 ) -> MockSource:
     """Return the source of the answer that is `written`, sent in this `stream` and with these
     `headers`. It is the answer `number` of its mock."""
-    chunk = stream.chunk or "word"
+    chunk = stream.chunk
     if written.failure is not None:
         failure = compile_error(written.failure)
         failure = replace(failure, headers=join_headers(headers, failure.headers))
@@ -248,7 +255,7 @@ def _source(
 
 
 def _source_of_returned(
-    api: API, stream: MockStream, headers: Headers, value: Any
+    api: API, stream: _Streamed, headers: Headers, value: Any
 ) -> FixedSource | ReplySource | MadeSource:
     """Return the source of what a function returned.
 

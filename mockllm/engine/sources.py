@@ -206,6 +206,8 @@ def entries_of(source: MockSource | ScriptedSource) -> tuple[MockSource, ...]:
 
 def with_pace(source: MockSource, pace: Pace | None, *, is_own: bool) -> MockSource:
     """Return `source` with the pace of its answers, which is their own or that of the file."""
+    if pace is source.fixed.pace and is_own == source.fixed.has_own_pace:  # as without latencies
+        return source
     return replace(source, fixed=source.fixed._replace(pace=pace, has_own_pace=is_own))
 
 

@@ -44,7 +44,7 @@ class TrafficCompiler:
         """Return the traffic of `api`; None if no entry is for its requests."""
         compiled: dict[int, TrafficEntry] = {}
         for index, (written, place) in enumerate(zip(self._entries, self._places, strict=True)):
-            predicates, found = compile_match(api, written.match, place.at("match"))
+            predicates, found = compile_match(api, written.match, place)
             self._problems += found
             reason = unanswerable.find_reason(api, predicates)
             if reason is not None:
