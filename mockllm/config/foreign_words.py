@@ -198,7 +198,11 @@ _ELSEWHERE: Mapping[str, Mapping[str, str]] = {
     "role": dict.fromkeys(("system", "developer"), "; instructions are matched by 'system'")
 }
 """Values of which another key of the match is the place."""
-_ENDS = ("cut", "reset", "clean", "hang")
+_FAULTS = {
+    **{end: f'{{"end": "{end}"}}' for end in ("cut", "reset", "hang")},
+    "clean": '{"end": "clean", "after": "head"}',  # it needs a place
+}
+"""What to write instead of a word for a fault."""
 _TESTS = ("contains", "starts_with", "ends_with", "exact", "regex")
 
 
@@ -233,8 +237,8 @@ def instead_of_fault(value: object) -> str:
     """Return what to write instead of a fault that is no object; empty if unknown."""
     if not isinstance(value, str):
         return ""
-    end = closest(value, _ENDS)
-    return f'; write {{"end": "{end}"}}' if end else ""
+    written = _FAULTS.get(closest(value, _FAULTS) or "")
+    return f"; write {written}" if written else ""
 
 
 def instead_of_text(key: str, value: object) -> str:

@@ -203,6 +203,10 @@ def test_a_list_by_the_name_of_its_api_is_told(key: str, expected: str) -> None:
     [
         ({"reply": "a", "fault": "reset"}, 'found \'reset\'; write {"end": "reset"}'),
         ({"reply": "a", "fault": "rest"}, 'found \'rest\'; write {"end": "reset"}'),
+        (  # without a place, that is a mistake too
+            {"reply": "a", "fault": "clean"},
+            'found \'clean\'; write {"end": "clean", "after": "head"}',
+        ),
         ({"reply": "a", "fault": "nonsense"}, "found 'nonsense'"),
         ({"reply": "a", "fault": 3}, "found 3"),
         ({"reply": "a", "first": "b"}, "first: expected a list, found 'b'; write [\"b\"]"),
