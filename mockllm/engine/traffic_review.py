@@ -7,6 +7,7 @@ from itertools import islice
 
 from mockllm.config.conditions import APIName
 from mockllm.config.durations import Seconds, describe_suspicious, find_suspicious
+from mockllm.config.fault import Fault
 from mockllm.config.mistakes import json_path
 from mockllm.config.traffic import Traffic
 from mockllm.engine import unanswerable
@@ -18,6 +19,7 @@ from mockllm.engine.review import MIN_ERROR, empty_conditions, unserialisable_in
 from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.matching.costs import slow_condition
 from mockllm.providers.api import API
+from mockllm.wire import jsontext
 
 MIN_SUSPICIOUS = 1_000
 """A number without a unit in `from`, `to` or `ramp`: a quarter of an hour, or a second in
@@ -48,9 +50,22 @@ def review_entry(
         reasons = [impossible_place(api, fault, several=len(apis) > 1) for api in apis]
         if reasons and reasons[0] is not None:
             yield Problem(place.at(f"{path}.after"), reasons[0])
-        no_errors = [why_no_error(api, fault.failure) for api in apis]
-        if no_errors and all(no_errors):
-            yield Problem(place.at(f"{path}.error"), str(no_errors[0]))
+        yield from _no_error(fault, place.at(f"{path}.error"), apis)
+
+
+def _no_error(fault: Fault, place: Place, apis: Sequence[API]) -> Iterator[Problem]:
+    """Report a failure that cannot be the error of a fault, in some of the `apis` or in all."""
+    reasons = {api.word: why_no_error(api, fault.failure) for api in apis}
+    reason = next(filter(None, reasons.values()), None)
+    if reason is None:
+        return
+    others = [word for word, why in reasons.items() if why is None]
+    if not others:
+        yield Problem(place, reason)
+        return
+    meant = jsontext.dumps({"api": others}).decode()
+    remedy = f"its requests get status 500, unless 'match' leaves them out: {meant}"
+    yield warning(place, f"{reason}; {remedy}")
 
 
 def _impossible_headers(

@@ -204,7 +204,10 @@ def test_an_event_of_one_api_needs_an_api() -> None:
 def test_a_flagged_prompt_is_no_error_of_messages() -> None:
     flagged = {"fault": {"error": "flagged"}}
 
-    assert warnings(flagged) == []
+    (told,) = warnings(flagged)
+    assert told.startswith("traffic[0]: fault.error: Anthropic Messages answers a flagged prompt")
+    assert told.endswith('leaves them out: {"api":["chat","responses","embeddings"]}')
+    assert warnings(flagged | {"match": {"api": ["chat", "responses"]}}) == []
     with pytest.raises(ConfigError, match=r"traffic\[0\]: fault.error: Anthropic Messages answers"):
         warnings(flagged | {"match": {"api": "messages"}})
 
