@@ -49,6 +49,18 @@ ONE_LOOP = (
 logger = logging.getLogger("mockllm")
 
 
+def _checked_latency(value: str | Latency | Mapping[str, object] | None) -> Latency | None:
+    """Return what was given as `latency`.
+
+    Raises:
+        ValueError: it is invalid.
+    """
+    try:
+        return None if value is None else read_latency(value)
+    except ValueError as exc:
+        raise ValueError(f"latency: {exc}") from exc
+
+
 class _EmbeddedServer(RecordedServer[S], TrafficServer):
     """The parameters, the base URLs, and the start and stop of a server in a loop."""
 
@@ -102,7 +114,7 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
             strict_config=self._strict_config,
             strict_requests=self._strict_requests,
             cors=None if cors else False,  # True leaves it to the configuration
-            latency=None if latency is None else read_latency(latency),
+            latency=_checked_latency(latency),
             quick_retries=quick_retries,
             can_grow=control,
         )

@@ -194,6 +194,8 @@ async def test_names_what_it_takes(kind: Any, config: Any) -> None:
         ({"limits": 5}, TypeError, "limits: expected Limits, found 5"),
         ({"drain_timeout": "1"}, TypeError, "drain_timeout: expected a number of seconds"),
         ({"drain_timeout": -1}, ValueError, "drain_timeout: expected 0 or more, found -1"),
+        ({"latency": "vllm7b"}, ValueError, "latency: expected 'vllm-8b', 'vllm-70b'"),
+        ({"latency": {"tps": "x"}}, ValueError, "latency: tps: "),
         ({"uds": "a", "port": 80}, ValueError, "uds cannot be combined with port"),
     ],
 )
