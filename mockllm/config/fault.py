@@ -46,6 +46,8 @@ from mockllm.config.schema_rules import (
     when,
 )
 from mockllm.exchange import WITHOUT_CONTENT
+from mockllm.matching.texts import quote
+from mockllm.wire import jsontext
 
 MAX_COUNT = 2**53 - 1  # of tokens, bytes or events; up to here every JSON reader counts exactly
 
@@ -134,11 +136,14 @@ def _as_bytes(value: Any) -> bytes:
         return value
     if isinstance(value, str):
         return value.encode(errors="surrogatepass")
-    if isinstance(value, Mapping) and value.keys() == {"hex"} and isinstance(value["hex"], str):
+    if isinstance(value, Mapping) and value.keys() == {"hex"}:
+        digits = value["hex"]
         try:
-            return binascii.unhexlify("".join(value["hex"].split()))
-        except ValueError:
-            raise PydanticCustomError("hex", "expected pairs of hexadecimal digits") from None
+            return binascii.unhexlify("".join(digits.split()))
+        except (AttributeError, ValueError):
+            found = quote(digits) if isinstance(digits, str) else jsontext.describe(digits)
+            message = f'expected pairs of hexadecimal digits, such as "ff 00", found {found}'
+            raise contradiction(message, "hex") from None
     raise PydanticCustomError("send", 'expected a text, or bytes such as {"hex": "ff 00"}')
 
 

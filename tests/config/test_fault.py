@@ -164,7 +164,14 @@ def test_bytes_are_written_as_they_are_read() -> None:
         ),
         ({"send": ""}, "send: expected something to send, found nothing"),
         ({"send": 5}, 'send: expected a text, or bytes such as {"hex": "ff 00"}'),
-        ({"send": {"hex": "f"}}, "send: expected pairs of hexadecimal digits"),
+        (
+            {"send": {"hex": "f"}},
+            "send: expected pairs of hexadecimal digits, such as \"ff 00\", found 'f'",
+        ),
+        (
+            {"send": {"hex": 3}},
+            'send: expected pairs of hexadecimal digits, such as "ff 00", found 3',
+        ),
         (
             {"error": {"status": 500, "body": "a"}, "after": "head"},
             "in a stream, write 'send' instead of an error's 'body'",
