@@ -11,10 +11,10 @@ import orjson
 from pydantic import ValidationError
 
 from mockllm.config import conditions as words
-from mockllm.config import mistakes
+from mockllm.config import foreign_words, mistakes
 from mockllm.config.conditions import Conditions, HeaderMatch, MatchType
 from mockllm.config.values import without_own_keys
-from mockllm.errors import Place, Problem, warning
+from mockllm.errors import Place, Problem, closest, did_you_mean, warning
 from mockllm.matching.body_values import (
     AllValues,
     AnyValue,
@@ -303,10 +303,12 @@ def _any_value(values: Any) -> ValueTest:
 def _text_match(given: dict[str, Any]) -> words.TextMatch:
     unknown = [key for key in given if key not in words.TextMatch.model_fields]
     if unknown:
-        known = ", ".join((*words.VALUE_WORDS, *words.TextMatch.model_fields))
+        known = (*words.VALUE_WORDS, *words.TextMatch.model_fields)
+        foreign = foreign_words.find(words.TextMatch, unknown[0])
+        meant = foreign.meant if foreign else closest(unknown[0], known)
         raise ValueError(
-            f"unknown test {unknown[0]!r}, expected one of {known}; "
-            'write {"equals": {...}} to compare with an object'
+            f"unknown test {unknown[0]!r}, expected one of {', '.join(known)}; "
+            f'write {{"equals": {{...}}}} to compare with an object{did_you_mean(meant)}'
         )
     try:
         return words.TextMatch.model_validate(given)

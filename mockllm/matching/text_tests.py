@@ -310,6 +310,10 @@ def expression_options(*, ignore_case: bool) -> re2.Options:
     return options
 
 
+_OF_OTHERS = re.compile(r"operator: \(\?(=|!|<)|sequence: \\[1-9]")
+_HINT = "; RE2 has no look-around and no back-references, write another condition or 'not'"
+
+
 def compile_expression(expression: str, ignore_case: bool) -> Any:
     """Compile an expression of RE2.
 
@@ -328,7 +332,8 @@ def compile_expression(expression: str, ignore_case: bool) -> Any:
         return re2.compile(expression, options=options)
     except re2.error as exc:
         reason = exc.args[0].decode() if isinstance(exc.args[0], bytes) else str(exc)
-        raise ValueError(f"not a regular expression of RE2: {reason}") from exc
+        hint = _HINT if _OF_OTHERS.search(reason) else ""
+        raise ValueError(f"not a regular expression of RE2: {reason}{hint}") from exc
 
 
 def expression_filter(tests: Sequence[Matches]) -> Callable[[str], Sequence[int]]:

@@ -216,6 +216,21 @@ def test_a_mistake_is_told_with_its_place_and_remedy(match: Any, problem: str) -
     assert found == f"openai[0]: {problem}"
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("containz", "; did you mean 'contains'?"),
+        ("prefix", "; did you mean 'starts_with'?"),
+        ("b", ""),
+    ],
+)
+def test_a_misspelt_test_of_a_value_is_guessed(word: str, meant: str) -> None:
+    (found,) = found_in({"body": {"$.a": {word: "b"}}})
+
+    assert found.startswith(f"openai[0]: match.body.$.a: unknown test {word!r}, expected one of ")
+    assert found.endswith(f'write {{"equals": {{...}}}} to compare with an object{meant}')
+
+
 def test_an_api_that_a_list_does_not_serve_is_told() -> None:
     loaded = load(Config.from_dict({"openai": [{"match": {"api": "messages"}, "response": {}}]}))
 

@@ -121,13 +121,17 @@ def test_what_readers_overlook_is_told(test: TextTest, text: str, hint: str) -> 
 
 # --- expressions ----------------------------------------------------------------------------------
 
+OTHERS = "; RE2 has no look-around and no back-references, write another condition or 'not'"
+
 
 @pytest.mark.parametrize(
     ("expression", "reason"),
     [
         ("a(", "not a regular expression of RE2: missing ): a("),
-        (r"(a)\1", r"not a regular expression of RE2: invalid escape sequence: \1"),
-        ("(?=a)", "not a regular expression of RE2: invalid perl operator: (?="),
+        (r"(a)\q", r"not a regular expression of RE2: invalid escape sequence: \q"),
+        (r"(a)\1", rf"not a regular expression of RE2: invalid escape sequence: \1{OTHERS}"),
+        ("(?=a)", f"not a regular expression of RE2: invalid perl operator: (?={OTHERS}"),
+        ("(?<!a)b", f"not a regular expression of RE2: invalid perl operator: (?<!{OTHERS}"),
         ("a{101}", "repeats more than 100 times, which takes too long"),
         ("a{2,1000}", "repeats more than 100 times, which takes too long"),
         ("a{99999999999}", "repeats more than 100 times, which takes too long"),
