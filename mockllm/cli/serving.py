@@ -295,8 +295,8 @@ def _announce_control(url: str, control: ControlSettings, console: Console) -> N
 
 
 def _summary(counts: Mapping[str, int]) -> str:
-    """``2 openai, 1 anthropic``: the number of mocks in each list."""
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
+    """``openai: 2, anthropic: 1``: the number of mocks in each list."""
+    return ", ".join(f"{name}: {count}" for name, count in counts.items())
 
 
 def _address(options: argparse.Namespace, config: Config) -> tuple[str, int]:

@@ -171,7 +171,7 @@ def test_a_log_nobody_reads_does_not_keep_it_from_reloading(workers: int, tmp_pa
     ]
 
 
-RELOADED = "mockllm: reloaded: 1 openai, 0 openai_response, 0 anthropic, 0 openai_embeddings\n"
+RELOADED = "mockllm: reloaded: openai: 1, openai_response: 0, anthropic: 0, openai_embeddings: 0\n"
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -285,7 +285,7 @@ def test_what_the_command_says_is_json(workers: int, tmp_path: Path) -> None:
     assert [level for level, _ in said] == ["warning", *["info"] * 3, "error", "error"]
     assert said[0][1].startswith(f"{file}: openai[0] 'hi': response.creatd: ")
     assert said[1:4] == [
-        ("info", "1 openai, 0 openai_response, 0 anthropic, 0 openai_embeddings"),
+        ("info", "openai: 1, openai_response: 0, anthropic: 0, openai_embeddings: 0"),
         ("info", f"export OPENAI_BASE_URL=http://127.0.0.1:{number}/v1 OPENAI_API_KEY=any"),
         ("info", f"export ANTHROPIC_BASE_URL=http://127.0.0.1:{number} ANTHROPIC_API_KEY=any"),
     ]

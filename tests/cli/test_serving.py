@@ -57,7 +57,7 @@ def test_the_first_line_is_the_url(demo: Command) -> None:
 def test_hints_are_on_stderr(demo: Command) -> None:
     demo.told("ANTHROPIC_BASE_URL")
     hints = "\n".join(demo.lines)
-    assert "2 openai, 2 openai_response, 2 anthropic" in hints
+    assert "openai: 2, openai_response: 2, anthropic: 2" in hints
     assert "demo mocks; 'mockllm FILE' serves" in hints
     assert f"OPENAI_BASE_URL={demo.url}/v1" in hints
     assert f"ANTHROPIC_BASE_URL={demo.url} " in hints
@@ -261,7 +261,7 @@ def test_reload_takes_files_that_are_arguments(tmp_path: Path) -> None:
     file = write(tmp_path / "a.json", {"openai": [chat_mock("a", chat_saying("before"))]})
     with running(file, "--reload", "--port=0") as server:
         write(file, {"openai": []})
-        server.told("mockllm: reloaded: 0 openai")
+        server.told("mockllm: reloaded: openai: 0")
 
 
 @posix

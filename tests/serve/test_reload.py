@@ -278,7 +278,7 @@ async def test_sighup_swaps_the_configuration_and_no_request_fails(
 
     assert constant.failures == []
     assert list(constant.answers) == ["old", "new", "newer", "newest"]
-    assert len(command.told("mockllm: reloaded: 1 openai")) == 3
+    assert len(command.told("mockllm: reloaded: openai: 1")) == 3
     assert workers == 1 or not set(before) & set(after)
 
 
