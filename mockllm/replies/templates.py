@@ -128,8 +128,9 @@ def _environment() -> jinja2.Environment:
         MissingExtraError: Jinja2 is not installed.
     """
     try:
-        from jinja2 import StrictUndefined
+        from jinja2 import StrictUndefined, UndefinedError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
+        from jinja2.utils import missing
     except ImportError as exc:
         raise MissingExtraError("templates", "templates") from exc
 
@@ -164,7 +165,19 @@ def _environment() -> jinja2.Environment:
         def handle_exception(self, source: str | None = None) -> NoReturn:
             raise  # rewriting the traceback of a deep recursion takes 0.2 s
 
-    environment = Sandbox(undefined=StrictUndefined, keep_trailing_newline=True)
+    class Missing(StrictUndefined):
+        def __init__(
+            self,
+            hint: str | None = None,
+            obj: Any = missing,
+            name: str | None = None,
+            exc: type[jinja2.TemplateRuntimeError] = UndefinedError,
+        ) -> None:
+            if hint is None and obj is not missing:
+                hint = f"there is no {name!r}; what may be missing needs a default: | default('')"
+            super().__init__(hint, obj, name, exc)
+
+    environment = Sandbox(undefined=Missing, keep_trailing_newline=True)
     environment.globals = {"range": bounded_range, _JOIN: join_texts, _COMPARED: compared}
     environment.tests = {name: comparing(test) for name, test in environment.tests.items()}
     filters = environment.filters | {"tojson": to_json}

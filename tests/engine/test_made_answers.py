@@ -195,6 +195,19 @@ def test_an_answer_may_repeat_a_header_and_the_last_message(api: API) -> None:
     assert said == [f"{each} for Käthe" for each in ("one", "two", "one", "one")]
 
 
+@pytest.mark.parametrize("size", [1, 200_000])
+def test_a_value_that_a_request_does_not_have_is_named_whatever_its_size(size: int) -> None:
+    mock = {"reply": {"template": "{{ body.metadata.tenant }}"}}
+    app = LoneApp(build_engine({"mocks": [mock]}))
+
+    error = told(decide(app, CHAT, "a" * size))["error"]
+
+    assert error["message"] == (
+        "mocks[0]: reply.text: the template failed: there is no 'metadata'; what may be missing "
+        "needs a default: | default('')"
+    )
+
+
 @apis
 def test_a_template_that_fails_is_a_500_with_its_place(api: API) -> None:
     name = {"name": "broken", "reply": {"reasoning": {"template": "{{ body.missing.more }}"}}}

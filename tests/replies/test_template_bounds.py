@@ -19,7 +19,7 @@ DOUBLED = "{% set a, b = [1], [1] %}" + "{% set a, b = [a, a], [b, b] %}" * 40
 @pytest.mark.parametrize(
     ("source", "values", "reason"),
     [
-        ("{{ user.missing }}", {"user": "a"}, "has no attribute 'missing'"),
+        ("{{ user.missing }}", {"user": "a"}, "there is no 'missing'; what may be missing"),
         ("{{ 1 / 0 }}", {}, "division by zero"),
         ("{{ user.__class__ }}", {"user": "a"}, "unsafe"),
         ("{{ user.__class__.__mro__ }}", {"user": "a"}, "unsafe"),

@@ -89,8 +89,14 @@ async def test_a_template_that_fails_is_logged_once_and_answered_each_time(
 
     records = [each.getMessage() for each in caplog.records if each.name == "mockllm"]
     assert records == [
-        "mocks[0]: reply.text: the template failed: 'dict object' has no attribute 'a'",
-        "mocks[1]: reply.text: the template failed: 'dict object' has no attribute 'b'",
+        (
+            "mocks[0]: reply.text: the template failed: there is no 'a'; what may be "
+            "missing needs a default: | default('')"
+        ),
+        (
+            "mocks[1]: reply.text: the template failed: there is no 'b'; what may be "
+            "missing needs a default: | default('')"
+        ),
     ]
 
 
