@@ -63,6 +63,8 @@ class Prompt:
     """True if each message of the conversation is known to be a `role` and a text, its `content`,
     alone, which every type of an SDK allows, as it does the model. They are not many, and the last
     one is the user's."""
+    is_valid: bool = field(default=False, repr=False, compare=False)
+    """True if it is known that the SDK's type allows all of the request."""
     verdicts: dict[Any, Any] | None = field(default=None, repr=False, compare=False)
     """What was decided in pieces: conditions, each with whether it holds, and look-ups, with what
     they have found; None if nothing was."""

@@ -198,7 +198,12 @@ PLAIN = st.fixed_dictionaries(
 OTHERS = st.fixed_dictionaries(
     {},
     optional={
-        "temperature": st.sampled_from([0, 0.5, "warm", None, [1]]),
+        "temperature": st.sampled_from([0, 0.5, "warm", None, [1], True]),
+        "user": st.sampled_from(["u", 5]),
+        "seed": st.sampled_from([1, 2**60, 0.5]),
+        "stream": st.sampled_from([True, False, None]),
+        "n": st.sampled_from([1, None]),
+        "max_tokens": st.sampled_from([1, 2**60]),
         "tools": st.sampled_from([[], None, 5, [5], [{"type": "function"}]]),
         "reasoning_effort": st.sampled_from(["low", "absurd", 5]),
         "undeclared": st.just([5]),
@@ -234,10 +239,11 @@ def test_plain_messages_are_not_validated() -> None:
     finds = Finds(None)
     named = [{"role": "user", "content": "hi", "name": "n"}, *HELLO]
 
-    asked = [ask_chat(HELLO), ask_chat(HELLO, user="u"), ask_chat(named)]
+    known = ask_chat(HELLO, user="u", stream=True, n=1, temperature=0)
+    asked = [ask_chat(HELLO), known, ask_chat(HELLO, store=True), ask_chat(named)]
     assert all(map(table(finds).accepts, asked))
 
     assert finds.seen == [
-        {"model": "m", "messages": [], "user": "u"},
+        {"model": "m", "messages": [], "store": True},
         {"model": "m", "messages": named},
     ]

@@ -332,9 +332,10 @@ BODIES = st.fixed_dictionaries(
         "messages": st.lists(st.one_of(ENTRIES, st.just("x")), max_size=3)
         | st.just([{"role": "user", "content": "hi"}])
         | st.just("x"),
-        "n": st.sampled_from([1, 0, None]),
-        "max_tokens": st.sampled_from([1, 0]),
-        "stream": st.sampled_from([True, False, None, "x"]),
+        "n": st.sampled_from([1, 0, None, "x"]),
+        "max_tokens": st.sampled_from([1, 0, True]),
+        "stream": st.sampled_from([True, True, False, None, "x", 1]),
+        "temperature": st.sampled_from([0.5, "x"]),
         "stream_options": st.sampled_from([None, {"include_usage": True}, 5]),
         "user": st.just("u"),
     },
