@@ -7,8 +7,6 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mockllm import Config
 from mockllm.config.answers import MockStream, ReplyStream
@@ -185,54 +183,6 @@ def test_the_events_of_a_mock_replace_the_stream_of_its_reply() -> None:
     assert source(CHAT, mock, "word").fixed == Answer(
         CHAT.text_response("hi"), "word", ["[DONE]"], number=0, is_neutral=True
     )
-
-
-ROLES = ["developer", "system", "user", "assistant", "tool", "function"]
-SAID = st.fixed_dictionaries(
-    {"role": st.sampled_from(ROLES), "content": st.sampled_from(["hi", "hi", "é", "", None, []])},
-    optional={"name": st.sampled_from(["n", 5]), "tool_calls": st.sampled_from([[], "x", [{}]])},
-)
-PLAIN = st.fixed_dictionaries(
-    {"role": st.sampled_from(ROLES), "content": st.sampled_from(["hi", "é", ""])}
-)
-OTHERS = st.fixed_dictionaries(
-    {},
-    optional={
-        "temperature": st.sampled_from([0, 0.5, "warm", None, [1], True]),
-        "user": st.sampled_from(["u", 5]),
-        "seed": st.sampled_from([1, 2**60, 0.5]),
-        "stream": st.sampled_from([True, False, None]),
-        "n": st.sampled_from([1, None]),
-        "max_tokens": st.sampled_from([1, 2**60]),
-        "tools": st.sampled_from([[], None, 5, [5], [{"type": "function"}]]),
-        "reasoning_effort": st.sampled_from(["low", "absurd", 5]),
-        "undeclared": st.just([5]),
-    },
-)
-
-
-@pytest.mark.parametrize("strict", [False, True])
-@given(
-    messages=st.lists(PLAIN | SAID, max_size=3).map(lambda some: [*some, *HELLO]),
-    others=st.just({}) | OTHERS,
-)
-def test_a_request_is_accepted_if_it_is_valid(
-    strict: bool, messages: list[Any], others: dict[str, Any]
-) -> None:
-    confirmed = table(CHAT.sdk().request_confirmer(strict=strict))
-    try:
-        prompt = ask_chat(messages, **others)
-    except RequestError:
-        return
-
-    def is_valid() -> bool:
-        try:
-            confirmed.validate(prompt)
-        except RequestError:
-            return False
-        return True
-
-    assert confirmed.accepts(prompt) is is_valid()
 
 
 def test_plain_messages_are_not_validated() -> None:

@@ -12,6 +12,7 @@ from mockllm.prompt import NOT_STREAMED, STREAMED, Message, MessagePart, Prompt
 from mockllm.providers import normalise, request_body
 from mockllm.providers.anthropic.messages.conversation import READERS
 from mockllm.providers.anthropic.messages.texts import MEMBERS, read_content
+from mockllm.providers.plain import PlainReader
 from mockllm.providers.routes import Values
 from mockllm.providers.texts import text_names
 from mockllm.wire import jsontext
@@ -40,6 +41,11 @@ def decode(request: Request, values: Values) -> Prompt:
 def read(members: dict[str, Any], prepared: normalise.Prepared | None = None) -> Prompt:
     """Read the decoded body of a request into a prompt, as `decode` does. What is `prepared` is not
     done again."""
+    plain = _read_plain(members) if prepared is None and "max_tokens" in members else None
+    return plain or _read_any(members, prepared)
+
+
+def _read_any(members: dict[str, Any], prepared: normalise.Prepared | None = None) -> Prompt:
     model = request_body.read_model(members)
     messages = request_body.read_messages(members)
     if prepared is None:
@@ -159,3 +165,15 @@ def _known_members() -> normalise.KnownMembers:
     from mockllm.providers.anthropic.messages import sdk  # only where messages are compared whole
 
     return sdk.known_members()
+
+
+_read_plain = PlainReader(
+    NAME,
+    READERS,
+    speakers=frozenset({"user", "assistant"}),
+    minimums=_MINIMUMS,
+    types={"system": (str,)},
+    looked_at=frozenset({"thinking"}),
+    canonical=canonical,
+    parts_of=_parts,
+).read

@@ -6,13 +6,10 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
 from mockllm.prompt import NOT_STREAMED, Prompt, ResponseOptions
-from mockllm.providers.openai.chat import prompt as prompt_module
 from mockllm.providers.openai.chat.prompt import MEMBERS, canonical, compile_match, decode
 from mockllm.providers.routes import NO_VALUES, Values
 from tests.support.rules import user
@@ -315,44 +312,3 @@ def test_messages_that_mean_the_same_are_equal(one: Json, other: Json) -> None:
 def test_messages_that_mean_something_else_differ(one: Json, other: Json) -> None:
     assert canonical(one) != canonical(other)
     assert not matches(one, other)
-
-
-ENTRIES = st.fixed_dictionaries(
-    {},
-    optional={
-        "role": st.sampled_from(["user", "user", "assistant", "system", "tool", "nobody", 5, None]),
-        "content": st.sampled_from(["hi", "hi", "", None, 5, [], [{"type": "text", "text": "a"}]]),
-        "name": st.just("n"),
-    },
-)
-BODIES = st.fixed_dictionaries(
-    {},
-    optional={
-        "model": st.sampled_from(["m", "m", "", None, 5, "m" * 1_001]),
-        "messages": st.lists(st.one_of(ENTRIES, st.just("x")), max_size=3)
-        | st.just([{"role": "user", "content": "hi"}])
-        | st.just("x"),
-        "n": st.sampled_from([1, 0, None, "x"]),
-        "max_tokens": st.sampled_from([1, 0, True]),
-        "stream": st.sampled_from([True, True, False, None, "x", 1]),
-        "temperature": st.sampled_from([0.5, "x"]),
-        "stream_options": st.sampled_from([None, {"include_usage": True}, 5]),
-        "user": st.just("u"),
-    },
-)
-
-
-@given(BODIES)
-def test_a_plain_request_is_read_as_any_other(members: Json) -> None:
-    def result() -> object:
-        try:
-            prompt = prompt_module.read(members)
-        except RequestError as exc:
-            return str(exc), exc.param
-        last = [(each.items, each.canonical, each.parts_of) for each in prompt.last_messages]
-        return prompt, prompt.readers, prompt.options, last
-
-    short = result()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prompt_module, "_read_plain", lambda members: None)
-        assert short == result()
