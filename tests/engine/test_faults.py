@@ -251,6 +251,20 @@ def test_the_answer_to_forced_tools_has_the_fault() -> None:
     assert sent(found).endswith(b'"arguments":"{\\"city\\":')
 
 
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(("chunk", "begins"), [("word", False), ("token", True)])
+def test_a_stream_ends_between_the_deltas_of_a_call(chunk: str, begins: bool, path: str) -> None:
+    """A short one has only one, unless it is divided."""
+    reply = {"tool_calls": [{"name": "look", "arguments": {"city": "Paris"}}]}
+    one = app({"end": "cut", "after": "tool_arguments"}, reply=reply, stream={"chunk": chunk})
+
+    found = sent(asked(one, path, stream=True))
+
+    assert b"look" in found
+    assert (b'ty\\":' in found) is begins
+    assert b"Par" not in found
+
+
 @pytest.mark.parametrize("chance", [1.0, 0.5])
 @pytest.mark.parametrize("stream", [True, False])
 def test_an_answer_that_is_made_for_a_request_has_the_fault(chance: float, stream: bool) -> None:
