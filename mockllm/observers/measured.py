@@ -68,17 +68,22 @@ class Measured:
     def count(self, dues: Sequence[float], tokens: int) -> None:
         """Count steps with so many tokens that were sent just now, and when they were due."""
         self.count_steps(dues, tokens)
-        base, cells, now = self._base, self._meter.cells, self._meter.now()
-        late = sum([now - due for due in dues])
+        now = self._meter.now()
+        self.count_sent(now, sum([now - due for due in dues]), tokens)
+
+    def count_sent(self, now: float, late: float, tokens: int) -> None:
+        """Count steps with so many tokens that were sent `now`, and were late by so many seconds in
+        all; without `count_steps`."""
+        base, cells, last = self._base, self._meter.cells, self._last
         if late > 0:
             cells[LATE_SUM] += int(late * NANOSECONDS)
         self.tokens += tokens
         if base is None or not tokens or not self._is_stream:
             return
-        if self._last is None:
+        if last is None:
             TTFT.add(cells, base, now - self._began)
         else:
-            ITL.add(cells, base, (now - self._last) / tokens, tokens)
+            ITL.add(cells, base, (now - last) / tokens, tokens)
         self._last = now
 
     def end(self, status: int, end: End, first_byte: float, seconds: float, sent: Sent) -> None:

@@ -210,12 +210,12 @@ def play_lane(lane: Lane[Paced], now: float, until: float, clock: AnswerClock) -
         if not tokens:
             continue
         handed_over = read()
-        if answer._measured is None:
-            # less `Lane.real_time_of(due)`, at the rate that it had until now
-            late(handed_over - now + (own - due) / rate)
-            clock.tokens += tokens
-        else:
-            answer._measured.count([lane.real_time_of(due)], tokens)
+        # less `Lane.real_time_of(due)`, at the rate that it had until now
+        is_late_by = handed_over - now + (own - due) / rate
+        late(is_late_by)
+        clock.tokens += tokens
+        if answer._measured is not None:
+            answer._measured.count_sent(handed_over, is_late_by, tokens)
         if handed_over > until:
             return False
     return True

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mockllm.engine.decision import End
 from mockllm.exchange import COMPLETE, Ending, EndingKind, PoolRule
 from mockllm.http1.framing import Frame
+from mockllm.observers.metric_cells import LATE_SUM
 from mockllm.serve import token_steps
 from mockllm.serve.paced_player import PacedPlayer
 from mockllm.serve.player import MAX_UNSENT
@@ -21,6 +22,7 @@ from mockllm.state.sessions import COMMON
 from mockllm.wire import placeholders
 from tests.support import manual_time
 from tests.support.manual_time import ALONE, Answer, ManualTime, Peer, frames_of, pacing
+from tests.support.metered import Metered, chat
 
 FRAMES = st.lists(
     st.builds(
@@ -101,6 +103,40 @@ def test_the_short_way_of_tokens_does_what_the_long_one_does(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PacedPlayer, "_follows_tokens", lambda _: False)
         long = _history(frames, events, ending, rule, cv)
+    assert short == of_shared == long
+
+
+def _metered(tokens: list[int], stalls: list[float], *, shared: bool) -> tuple[object, ...]:
+    """What metrics have of an answer, and how late its steps were."""
+    time, metered = ManualTime(), Metered()
+    metered.meter = metered.board.meter(lambda: time.now)
+    clock = time.clock()
+    measured = metered.begin(chat("late", stream=True))
+    frames = frames_of(*tokens)
+    answer = Answer(time, clock, pacing(), frames, shared=shared, measured=measured)
+    for seconds in stalls:
+        time.run(time.now + 0.02)
+        time.stall(seconds)
+    time.run()
+    assert answer.is_over
+    (group,) = metered.sums.groups
+    late = round(metered.sums.scalars[LATE_SUM] / 1e9, 7)
+    return [*group.cells], late, measured.tokens, [*clock.lateness._cells]
+
+
+@given(
+    st.lists(st.sampled_from([0, 1, 1, 1, 4]), min_size=1, max_size=30),
+    st.lists(st.sampled_from([0.0, 0.0, 0.005, 0.03]), max_size=30),
+)
+def test_metrics_have_the_same_of_tokens_that_take_the_short_way(
+    tokens: list[int], stalls: list[float]
+) -> None:
+    short = _metered(tokens, stalls, shared=False)
+    of_shared = _metered(tokens, stalls, shared=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PacedPlayer, "_follows_tokens", lambda _: False)
+        long = _metered(tokens, stalls, shared=False)
     assert short == of_shared == long
 
 

@@ -12,6 +12,7 @@ from mockllm.engine.decision import End
 from mockllm.exchange import COMPLETE, Ending, EndingKind, Pacing, PoolRule, Step
 from mockllm.http1.framing import Frame
 from mockllm.http1.shared_frames import Divided, share
+from mockllm.observers.measured import Measured
 from mockllm.serve.clock import Clock
 from mockllm.serve.gates import Gates
 from mockllm.serve.paced_player import PacedPlayer
@@ -111,6 +112,7 @@ class Answer:
         shared: bool = False,
         ending: Ending = COMPLETE,
         is_stream: bool = True,
+        measured: Measured | None = None,
         over: Callable[[], None] = lambda: None,
     ) -> None:
         self.peer = Peer(time)
@@ -130,6 +132,7 @@ class Answer:
             clock=clock,
             pacing=pacing,
             is_stream=is_stream,
+            measured=measured,
             over=self._over,
             gates=Gates(call_later=time.call_later),
             session=COMMON,
