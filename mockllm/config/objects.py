@@ -38,6 +38,13 @@ class ConfigObject(BaseModel):
     def _without_own_keys(cls, value: Any) -> Any:
         return without_own_keys(value)
 
+    def share_names(self, known: dict[frozenset[str], set[str]]) -> None:
+        """Have the same set of the names of what is written as all objects that have these names:
+        each has one, of 216 bytes, and 100,000 mocks have two. `known` are those sets."""
+        names = self.model_fields_set
+        shared = known.setdefault(frozenset(names), names)
+        object.__setattr__(self, "__pydantic_fields_set__", shared)
+
     @classmethod
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
