@@ -15,6 +15,7 @@ from mockllm.limits import KIB
 BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 3  # role and delimiters, as OpenAI's cookbook counts them
 
+_ROUNDED_UP = 2 * BYTES_PER_TOKEN - 1  # to add before rounding down: with a token for the key
 _VALUES_AT_ONCE = 5_000  # whose tokens are estimated without a pause: 1 to 2 ms
 _CHARACTERS_AT_ONCE = 256 * KIB  # of a text that is not ASCII: 0.3 ms
 _NUMBERS = frozenset({int, float})
@@ -142,8 +143,11 @@ def estimate_prompt(body: Mapping[str, Any]) -> int:
     if type(body) is EstimatedBody:
         return body.input_tokens
     messages = body.get("messages")
-    if type(messages) is list and messages and body.keys().isdisjoint(_OTHER_PROMPT_MEMBERS):
-        return _with_messages(body, _estimate_objects(messages))
+    if type(messages) is list and messages and _OTHER_PROMPT_MEMBERS.isdisjoint(body):
+        total = _estimate_objects(messages)
+        if type(messages[0]) is dict:
+            total += TOKENS_PER_MESSAGE * len(messages)
+        return total or 1
     total = 0
     for name, member in body.items():
         if name in _PROMPT_MEMBERS:
@@ -173,7 +177,7 @@ def _estimate_objects(entries: list[Any]) -> int:
             if key in _MEDIA_MEMBERS:
                 continue
             if type(member) is str and member.isascii():
-                total += 1 - (-len(member) // BYTES_PER_TOKEN)
+                total += (len(member) + _ROUNDED_UP) // BYTES_PER_TOKEN
             else:
                 total += 1 + estimate_value(member)
     return total
