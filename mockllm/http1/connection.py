@@ -122,23 +122,29 @@ class HTTPConnection:
 
     def receive_first(self, data: bytes) -> Request | None:
         """Do what `receive_data` and `next_request` do together. A request that is received at once
-        and whose head is cached, as most are, is not buffered: 1 µs instead of 2."""
+        and whose head is cached, as most are, is not buffered, and made here: 0.8 µs instead of 2.
+        """
         if self._size or self._state is not _HEAD:
             self.receive_data(data)
             return self.next_request()
         try:
-            found = self._known_head(data)
-            if found is None:
+            end = data.find(heads.END) + len(heads.END)
+            head = self._heads.recall(data[:end]) if end <= self._limits.head else None
+            if head is not None:
+                body = data[end:]
+            else:
                 self.receive_data(data)
                 found = self._next_head()
                 if found is None:
                     return None
-            head, rest = found
+                head, body = found
             self._head = head
             self._scanned = 0
-            if self._is_whole(head, rest):
-                return _request(head, rest)
-            self._begin_body(head, rest)
+            line, headers, values, length, codings, keep_alive, _ = head
+            if length == len(body) <= self._limits.body and keep_alive and not codings:
+                method, path, query, _ = line
+                return _new(Request, (method, path, query, headers, values, body))
+            self._begin_body(head, body)
         except HTTPError:
             self.close()
             raise
