@@ -5,6 +5,7 @@ Screenshots are kept in the folder that MOCKLLM_SCREENSHOTS names.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from mockllm import Server
+from mockllm.observers.journal import MAX_BODY
 from tests.support.http_library import httpx
 from tests.support.served import OPENAI_HEADERS, PATIENCE, chat_request
 
@@ -170,6 +172,74 @@ def test_a_stranger_finds_out_why_there_was_a_404_and_mends_it(page: Page, serve
     page.get_by_role("button", name="Add it").click()
     expect(page.get_by_text("Added: it answers the next request")).to_be_visible()
     assert say(server, "How is the weather in Roma?") == 200
+
+
+AGENT: dict[str, Any] = {
+    "role": "assistant",
+    "tool_calls": [
+        {"id": "c1", "type": "function", "function": {"name": "search", "arguments": "{}"}}
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("messages", "condition"),
+    [
+        pytest.param(
+            [
+                {"role": "user", "content": "Find a flight to Oslo"},
+                AGENT,
+                {"role": "tool", "tool_call_id": "c1", "content": '{"seats": 3}'},
+            ],
+            {"tool_result": {"name": "search", "text": '{"seats": 3}'}},
+            id="the result of a tool",
+        ),
+        pytest.param(
+            [
+                {"role": "user", "content": "Find a flight to Oslo"},
+                AGENT,
+                {"role": "tool", "tool_call_id": "c1", "content": ""},
+            ],
+            {"tool_result": {"name": "search"}},
+            id="an empty result",
+        ),
+        pytest.param(
+            [{"role": "system", "content": "Begin"}], {"system": "Begin"}, id="an instruction"
+        ),
+        pytest.param(
+            [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "image_url", "image_url": {"url": "https://a.test/b.png"}}
+                    ],
+                }
+            ],
+            {"model": "gpt-4o"},
+            id="an image",
+        ),
+    ],
+)
+def test_a_request_without_words_of_the_user_is_mended(
+    page: Page, server: Server, messages: list[Any], condition: dict[str, Any]
+) -> None:
+    assert say(server, "", messages=messages, model="gpt-4o") == 404
+
+    go(page, "Unmatched")
+    draft = page.get_by_label("Make a mock of this")
+    mock = json.loads(draft.input_value())
+    assert {key: mock[key] for key in mock if key not in ("name", "reply")} == condition
+    page.get_by_role("button", name="Add it").click()
+    expect(page.get_by_text("Added: it answers the next request")).to_be_visible()
+    assert say(server, "", messages=messages, model="gpt-4o") == 200
+
+
+def test_no_mock_is_made_of_a_request_that_is_not_kept_whole(page: Page, server: Server) -> None:
+    assert say(server, "x" * MAX_BODY) == 404
+
+    go(page, "Unmatched")
+    expect(page.locator("#misses article")).to_contain_text("too large to be kept whole")
+    expect(page.get_by_role("button", name="Add it")).to_have_count(0)
 
 
 def test_mistakes_of_a_mock_are_told_beside_it(page: Page, server: Server) -> None:

@@ -331,6 +331,10 @@ async function explain(place, call) {
     const [whole, found] = await Promise.all([
       ask("GET", "calls/" + call.number), ask("GET", "calls/" + call.number + "/misses"),
     ]);
+    if (whole.is_body_cut) {
+      place.replaceChildren(make("p", { class: "note", text: "This request is too large to be kept whole, so it cannot be compared here, and no mock can be made of it." }));
+      return;
+    }
     place.replaceChildren(
       ...found.misses.map((miss) => missOf(whole, miss)),
       ...(found.misses.length ? [] : [make("p", { class: "note", text: "There is no mock of this API to compare with." })]),
@@ -361,8 +365,19 @@ function askedFor(call, key) {
   if (key === "message") return (body.messages || []).slice(-1)[0];
   if (key === "headers") return call.headers;
   if (key === "body") return body;
+  if (key === "tool_result") return lastResults(call);
   if (["user", "text", "system", "model", "stream", "turn", "step", "tools", "api", "session"].includes(key)) return call[key];
   return body[key];
+}
+
+function lastResults(call) {
+  const messages = call.messages || [];
+  let start = messages.length;
+  while (start && messages[start - 1].role !== "assistant") start -= 1;
+  return messages.slice(start).filter((message) => message.result).map((message) => ({
+    ...(message.result.name ? { name: message.result.name } : {}),
+    ...(message.texts.length === 1 && message.texts[0] ? { text: message.texts[0] } : {}),
+  }));
 }
 
 function sides(asked, wanted) {
@@ -396,9 +411,15 @@ function mockFor(call) {
     const input = call.body && call.body.input;
     return { openai_embeddings: [{ name, match: { input }, response: { data: [{ embedding: [0.1, 0.2, 0.3] }] } }] };
   }
-  const key = call.user ? "user" : "text";
-  const mock = { name, reply: "Write the answer here" };
-  return call[key] ? { name, [key]: call[key], reply: mock.reply } : mock;
+  return { name, ...conditionOf(call), reply: "Write the answer here" };
+}
+
+function conditionOf(call) {
+  if (call.user) return { user: call.user };
+  const [result] = lastResults(call).slice(-1);
+  if (result && (result.name || result.text)) return { tool_result: result };
+  if (call.system && !call.system.includes("\n")) return { system: call.system };
+  return call.model ? { model: call.model } : {};
 }
 
 function makeMock(call) {
