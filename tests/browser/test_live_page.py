@@ -242,6 +242,16 @@ def test_no_mock_is_made_of_a_request_that_is_not_kept_whole(page: Page, server:
     expect(page.get_by_role("button", name="Add it")).to_have_count(0)
 
 
+def test_a_wrong_base_url_is_told_from_a_missing_mock(page: Page, server: Server) -> None:
+    url = f"{server.base_url}/v1/v1/chat/completions"
+    assert httpx.post(url, json=chat_request("hello"), timeout=PATIENCE).status_code == 404
+
+    page.get_by_text("POST /v1/v1/chat/completions").click()
+    expect(page.locator("#sessions")).to_contain_text(
+        f"There is no such endpoint. Base URLs of clients: {server.base_url}/v1 for OpenAI"
+    )
+
+
 def test_mistakes_of_a_mock_are_told_beside_it(page: Page, server: Server) -> None:
     say(server, "nobody answers this")
     go(page, "Unmatched")

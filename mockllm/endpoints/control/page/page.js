@@ -211,13 +211,19 @@ function callBody(call) {
       ["outcome", call.outcome], ["delivery", call.delivery], ["attempt", call.attempt],
       ["turn", call.turn], ["tokens in", call.input_tokens], ["tokens out", call.output_tokens],
       ["tools", call.tools.join(", ")], ["traffic", call.traffic.join(", ")],
-      ["asked for", call.asked_for.join(", ")], ["held at", call.held_at], ["why", call.near_miss],
+      ["asked for", call.asked_for.join(", ")], ["held at", call.held_at], ["why", whyOf(call)],
     ]),
     make("ol", { class: "messages" }, listed),
     make("details", {}, make("summary", { text: "Request" }), pre(call.method + " " + call.path),
       pre(json(call.headers)), pre(call.is_body_cut ? "The body was too large to be kept." : json(call.body))),
     call.traceback ? make("details", {}, make("summary", { text: "Traceback" }), pre(call.traceback)) : null,
   ].filter((each) => each !== null);
+}
+
+function whyOf(call) {
+  if (call.outcome !== "not found") return call.near_miss;
+  const root = location.origin + (call.session ? "/session/" + call.session : "");
+  return "There is no such endpoint. Base URLs of clients: " + root + "/v1 for OpenAI, " + root + " for Anthropic.";
 }
 
 function message(role, parts) {
