@@ -242,6 +242,7 @@ class Entry(_Entry):
     error: AnyError | None = Field(default=None, validate_default=True)
     """A failure of the service: a word, or an object."""
     stream: NeutralStream = ReplyStream()
+    """How the answer is streamed."""
 
 
 class _InOwnForm(_Entry):
@@ -256,6 +257,7 @@ class ResponseEntry(Entry, _InOwnForm):
     """One of several answers, which may be in the form of its API: a `response`."""
 
     stream: OwnStream = MockStream()
+    """How the answer is streamed."""
 
 
 class EmbeddingsEntry(_InOwnForm):

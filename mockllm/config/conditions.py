@@ -46,8 +46,11 @@ class HeaderMatch(ConfigObject):
     """A header that a request must have. `value` is compared with the header's first value."""
 
     name: Annotated[str, Field(min_length=1)]
+    """The name of the header, in any case."""
     value: str
+    """The value to compare."""
     match_type: MatchType = MatchType.EXACT
+    """How the value is compared: ``exact``, or ``contains``."""
 
 
 def _kind(words: Mapping[type, str], otherwise: str | None = None) -> Callable[[Any], str | None]:
@@ -251,6 +254,7 @@ class AnyTool(ConfigObject):
     """Tools of which one must be offered."""
 
     any: Annotated[list[StrictStr], Field(min_length=1)]
+    """Names of tools."""
 
 
 if TYPE_CHECKING:  # type checkers allow what validation converts
@@ -271,7 +275,9 @@ class CountRange(_WithoutNull):
     """A range of numbers, both ends included."""
 
     at_least: Annotated[StrictInt, Field(ge=1)] = 1
+    """The lowest number."""
     at_most: Annotated[StrictInt, Field(ge=1)] | None = None
+    """The highest number; without it, there is none."""
 
 
 if TYPE_CHECKING:  # type checkers allow what validation converts

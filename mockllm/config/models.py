@@ -55,6 +55,7 @@ from mockllm.errors import NOWHERE, ConfigError, Place, Problem, Severity
 
 class _Match(Conditions):
     match_type: MatchType = MatchType.EXACT
+    """How a message or input is compared: ``exact``, or ``contains``."""
 
 
 class _ConversationMatch(_Match, Match):
@@ -66,6 +67,7 @@ class OpenAIRequestMatch(_ConversationMatch):
     Without it, any request matches."""
 
     message: OptionalSDKObject = None
+    """A message in the form of the API, compared with the last one of the request."""
     all_of: Sequence[OpenAIRequestMatch] | None = None
     any_of: Annotated[Sequence[OpenAIRequestMatch], Field(min_length=1)] | None = None
     not_: Annotated[
@@ -78,6 +80,7 @@ class OpenAIResponseRequestMatch(_ConversationMatch):
     Without it, any request matches."""
 
     input: OptionalSDKInput = None
+    """An input in the form of the API, compared with that of the request."""
     all_of: Sequence[OpenAIResponseRequestMatch] | None = None
     any_of: Annotated[Sequence[OpenAIResponseRequestMatch], Field(min_length=1)] | None = None
     not_: Annotated[
@@ -90,6 +93,7 @@ class AnthropicRequestMatch(_ConversationMatch):
     Without it, any request matches."""
 
     message: OptionalSDKObject = None
+    """A message in the form of the API, compared with the last one of the request."""
     all_of: Sequence[AnthropicRequestMatch] | None = None
     any_of: Annotated[Sequence[AnthropicRequestMatch], Field(min_length=1)] | None = None
     not_: Annotated[
@@ -102,6 +106,7 @@ class OpenAIEmbeddingsRequestMatch(_Match):
     it, any request matches."""
 
     input: OptionalSDKInput = None
+    """An input in the form of the API, compared with that of the request."""
     all_of: Sequence[OpenAIEmbeddingsRequestMatch] | None = None
     any_of: Annotated[Sequence[OpenAIEmbeddingsRequestMatch], Field(min_length=1)] | None = None
     not_: Annotated[
@@ -123,12 +128,15 @@ class SessionHeader(ConfigObject):
     ``x-mockllm-session`` does."""
 
     header: Annotated[str, AfterValidator(checked_session_header)]
+    """The name of the header."""
 
 
 class _Mock(Answers):
     """The fields of every mock. A mock without `match` answers any request."""
 
     name: Name = ""
+    """The name in messages, logs and assertions. A mock with a name keeps its place in a sequence
+    when the configuration is loaded again."""
 
     @cached_property
     def place(self) -> Place:
@@ -149,6 +157,7 @@ class Mock(_Mock):
     """A mock of every API with a conversation: Chat Completions, Responses and Messages."""
 
     match: Match = Match()
+    """The requests that are answered: all conditions must hold; without any, all requests are."""
     reply: AnyReply | None = None
     """The answer in the words of no API: a text, or an object."""
     error: AnyError | None = None
@@ -158,6 +167,7 @@ class Mock(_Mock):
     first: Entries | None = None
     """Answers that come before the mock's own. Those without an answer take that."""
     stream: NeutralStream = ReplyStream()
+    """How the answer is streamed."""
 
 
 class _StreamedMock(_Mock):
@@ -165,6 +175,7 @@ class _StreamedMock(_Mock):
     filled in."""
 
     response: OptionalSDKObject = None
+    """The answer in the form of the API."""
     reply: AnyReply | None = None
     """The answer in the words of no API: a text, or an object."""
     error: AnyError | None = None
@@ -174,31 +185,37 @@ class _StreamedMock(_Mock):
     first: ResponseEntries | None = None
     """Answers that come before the mock's own. Those without an answer take that."""
     stream: OwnStream = MockStream()
+    """How the answer is streamed."""
 
 
 class OpenAIMock(_StreamedMock):
     """A mock of POST /v1/chat/completions; `response` is a `ChatCompletion`."""
 
     match: OpenAIRequestMatch = OpenAIRequestMatch()
+    """The requests that are answered: all conditions must hold; without any, all requests are."""
 
 
 class OpenAIResponseMock(_StreamedMock):
     """A mock of POST /v1/responses; `response` is a `Response`."""
 
     match: OpenAIResponseRequestMatch = OpenAIResponseRequestMatch()
+    """The requests that are answered: all conditions must hold; without any, all requests are."""
 
 
 class AnthropicMock(_StreamedMock):
     """A mock of POST /v1/messages; `response` is a `Message`."""
 
     match: AnthropicRequestMatch = AnthropicRequestMatch()
+    """The requests that are answered: all conditions must hold; without any, all requests are."""
 
 
 class OpenAIEmbeddingsMock(_Mock):
     """A mock of POST /v1/embeddings; `response` is a `CreateEmbeddingResponse`."""
 
     match: OpenAIEmbeddingsRequestMatch = OpenAIEmbeddingsRequestMatch()
+    """The requests that are answered: all conditions must hold; without any, all requests are."""
     response: OptionalSDKObject = None
+    """The answer in the form of the API."""
     error: AnyError | None = None
     """A failure of the service: a word, or an object."""
     sequence: EmbeddingsEntries | None = Field(default=None, validate_default=True)
@@ -229,9 +246,13 @@ class Config(ConfigObject):
     """The session of requests that name none: ``{"header": NAME}`` for the value of a header,
     ``"credential"`` for one session per API key."""
     openai: ListOrNull[OpenAIMock] = Field(default_factory=list)
+    """The mocks of Chat Completions."""
     openai_response: ListOrNull[OpenAIResponseMock] = Field(default_factory=list)
+    """The mocks of Responses."""
     anthropic: ListOrNull[AnthropicMock] = Field(default_factory=list)
+    """The mocks of Messages."""
     openai_embeddings: ListOrNull[OpenAIEmbeddingsMock] = Field(default_factory=list)
+    """The mocks of Embeddings."""
     mocks: ListOrNull[Mock] = Field(default_factory=list)
     """The mocks of every API with a conversation. They are tried after those of the API's own
     list."""

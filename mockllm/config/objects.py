@@ -73,7 +73,7 @@ def keys_of(model: type[BaseModel]) -> dict[str, Any]:
 @cache
 def _docstrings_of(model: type[BaseModel]) -> dict[str, str]:
     """Return the docstrings of the fields of an object, by the names of these: strings that follow
-    them in the source. A field that is declared again has none of the earlier one."""
+    them in the source. A field that is declared again without one keeps the earlier."""
     docstrings: dict[str, str] = {}
     for declared in reversed(model.__mro__):
         if issubclass(declared, ConfigObject):
@@ -82,7 +82,6 @@ def _docstrings_of(model: type[BaseModel]) -> dict[str, str]:
             for statement, following in pairwise([*tree.body, ast.Pass()]):
                 match statement:
                     case ast.AnnAssign(target=ast.Name(name)):
-                        docstrings.pop(name, None)
                         match following:
                             case ast.Expr(ast.Constant(str(text))):
                                 docstrings[name] = inspect.cleandoc(text)

@@ -67,7 +67,7 @@ def test_a_schema_describes_fields_by_their_docstrings() -> None:
         "class": "What is *named*,\non two lines.",
         "bare": None,
         "own": "its own words",
-        "again": None,
+        "again": "What is declared again.",
         "nested": "Another object.",
     }
     nested = schema["$defs"]["Described"]["properties"]

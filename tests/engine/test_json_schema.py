@@ -15,7 +15,7 @@ import pytest
 
 from mockllm import Config
 from mockllm.config.models import MOCK_FIELDS
-from mockllm.config.objects import keys_of
+from mockllm.config.objects import ConfigObject, keys_of
 from mockllm.engine.json_schema import configuration_schema
 from mockllm.engine.loading import load
 from mockllm.errors import ConfigError, Place, Severity
@@ -49,6 +49,26 @@ def is_accepted(config: Any) -> bool:
         return load(Config.from_dict(config)).warnings == ()
     except ConfigError:
         return False
+
+
+def config_objects(model: type[ConfigObject] = ConfigObject) -> Iterator[type[ConfigObject]]:
+    for each in model.__subclasses__():
+        yield each
+        yield from config_objects(each)
+
+
+def test_each_word_is_described() -> None:
+    schema: dict[str, Any] = configuration_schema()
+    own = {each.__name__ for each in config_objects()} & schema["$defs"].keys()
+    objects = {"": schema, **{name: schema["$defs"][name] for name in own}}
+    words = {
+        f"{name}.{word}": described
+        for name, found in objects.items()
+        for word, described in found["properties"].items()
+    }
+
+    assert len(words) > 200
+    assert {word for word in words if "description" not in words[word]} == set()
 
 
 def test_it_is_a_json_schema_of_a_sane_size() -> None:
