@@ -28,6 +28,8 @@ from mockllm.matching.text_tests import AllTests, AnyTest, Equals, TextTest
 from mockllm.providers.api import API
 
 _EMBEDDINGS = "embeddings"
+_NO_ALTERNATIVE = "no match in 'any_of' can hold beside the rest: "
+MAX_ALTERNATIVES = 100  # of one condition, which are compared with those beside it
 
 
 def find_reason(api: API, predicates: Iterable[Predicate]) -> str | None:
@@ -160,7 +162,12 @@ def _together(conditions: Sequence[Predicate]) -> str | None:
         return "no tools and some tools cannot both be offered"
     if len({each.expected for each in conditions if isinstance(each, Streams)}) > 1:
         return "'stream' cannot be both true and false"
-    return _impossible_counts(counts) or _impossible_model(conditions) or _excluded(conditions)
+    return (
+        _impossible_counts(counts)
+        or _impossible_model(conditions)
+        or _excluded(conditions)
+        or _without_alternative(conditions)
+    )
 
 
 def _impossible_model(conditions: Sequence[Predicate]) -> str | None:
@@ -169,6 +176,8 @@ def _impossible_model(conditions: Sequence[Predicate]) -> str | None:
     for each in conditions:
         if isinstance(each, TextIs) and each.subject is Subject.MODEL:
             tests += each.test.tests if isinstance(each.test, AllTests) else [each.test]
+    if any(isinstance(each, Equals) and not each.value for each in tests):
+        return "a request without a model is refused"
     reason = _impossible_text(AllTests(tuple(tests)))
     return None if reason is None else f"of the model, {reason}"
 
@@ -180,6 +189,17 @@ def _excluded(conditions: Sequence[Predicate]) -> str | None:
             others = tuple(other for other in conditions if other is not each)
             if AllOf(tuple(_flat([each.condition]))).covers(AllOf(others)):
                 return f"what 'not' excludes is demanded beside it: {each.words}"
+    return None
+
+
+def _without_alternative(conditions: Sequence[Predicate]) -> str | None:
+    """Return why none of several matches holds beside the other conditions."""
+    rest = [each for each in conditions if not isinstance(each, AnyOf)]
+    for each in conditions if rest else ():
+        if isinstance(each, AnyOf) and 0 < len(each.conditions) <= MAX_ALTERNATIVES:
+            reasons = [_together([*rest, *_flat([one])]) for one in each.conditions]
+            if reasons[0] is not None and None not in reasons:
+                return _NO_ALTERNATIVE + reasons[0].removeprefix(_NO_ALTERNATIVE)
     return None
 
 

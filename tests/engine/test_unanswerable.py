@@ -43,6 +43,18 @@ CONTRADICTIONS = [
         {"model": "a", "all_of": [{"model": {"contains": "b"}}]},
         "of the model, 'a' is not a text that contains 'b'",
     ),
+    ({"model": ""}, "a request without a model is refused"),
+    (
+        {"model": "a", "any_of": [{"model": "b"}, {"turn": 2, "all_of": [{"model": "c"}]}]},
+        "no match in 'any_of' can hold beside the rest: of the model, 'a' is not 'b'",
+    ),
+    (
+        {"user": "a", "any_of": [{"any_of": [{"tool_result": "b"}, {"step": 3}]}]},
+        (
+            "no match in 'any_of' can hold beside the rest: 'user' holds only without a tool "
+            "result; write 'last_user' for words beside a 'tool_result'"
+        ),
+    ),
     ({"stream": True, "all_of": [{"stream": False}]}, "'stream' cannot be both true and false"),
     ({"user": {"exact": "hi", "contains": "x"}}, "'hi' is not a text that contains 'x'"),
     (
@@ -77,6 +89,9 @@ def test_words_that_contradict_each_other_are_a_warning(
     "match",
     [
         {"last_user": "a", "tool_result": "b"},
+        {"model": "a", "any_of": [{"model": "b"}, {"turn": 2}]},
+        {"any_of": [{"model": "a"}, {"model": "b"}], "all_of": [{"any_of": [{"turn": 1}]}]},
+        {"model": ["", "a"]},
         {"tools": ["f"], "tool_names": ["g"]},
         {"turn": {"at_least": 2}, "step": 3},
         {"turn": 3, "step": 1},
@@ -158,7 +173,7 @@ def test_a_word_that_one_api_lacks_is_told_where_the_others_are_left_out() -> No
 
 
 def test_words_that_each_api_refuses_for_another_reason_are_told_for_each() -> None:
-    match = {"any_of": [{"api": ["messages", "responses"], "stream": True}], "stream": False}
+    match = {"any_of": [{"api": ["messages", "responses"], "stream": True}], "turn": 1}
 
     assert warned("mocks", match | {"api": ["chat", "messages"]}) == []
     either = {"any_of": [{"api": "messages"}], "tool_result": {"error": True}}
