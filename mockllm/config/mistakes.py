@@ -49,6 +49,8 @@ _OBJECTS: Mapping[str, str] = {
     "fault": '{"end": "cut"}',
 }
 """Objects that may stand under these keys, alone or in a list."""
+_TEXTS = ("models", "system_contains", "tool_names", "any")
+"""The keys of lists of texts alone."""
 _MATCHES = ("match", "not")
 """The keys of one match, for which authors write a list."""
 
@@ -190,7 +192,7 @@ def _in_brackets(detail: ErrorDetails) -> str:
     """Return the list to write instead of a value alone; empty if none is known."""
     key, value = _last_key(detail["loc"]), detail["input"]
     match value:
-        case Mapping():
+        case Mapping() if key not in _TEXTS:
             return "; write [{...}]"
         case str() if key in _OBJECTS:
             return f"; write [{_OBJECTS[key]}]"

@@ -210,6 +210,8 @@ def test_a_list_by_the_name_of_its_api_is_told(key: str, expected: str) -> None:
         ({"reply": "a", "fault": "nonsense"}, "found 'nonsense'"),
         ({"reply": "a", "fault": 3}, "found 3"),
         ({"reply": "a", "first": "b"}, "first: expected a list, found 'b'; write [\"b\"]"),
+        ({"reply": "a", "first": {}}, "first: expected a list, found an object; write [{...}]"),
+        ({"reply": "a", "match": {"tools": {"any": {}}}}, "expected a list, found an object"),
         (
             {"reply": "a", "match": [{"user": "b"}]},
             'found a list; write {"any_of": [...]}',
