@@ -223,10 +223,17 @@ class _ItemsPredicate(LastMessagePredicate):
         """Return a sentence if `found` is a wrong number of items, else an empty one."""
 
     def _item_reason(self, message: Message) -> str:
-        if message.is_longer(self.size, max(len(self.key), MAX_EXPLAINED)):
-            return f"it is longer than {MAX_EXPLAINED:,} bytes, expected {len(self.key):,}"
-        if message.entries > MAX_ENTRIES_EXPLAINED and message.is_longer(self.size, len(self.key)):
+        longest = max(len(self.key), MAX_EXPLAINED)
+        too_long = f"it is longer than {MAX_EXPLAINED:,} bytes, expected {len(self.key):,}"
+        least = message.least_size if self.size > 0 else 0
+        if least > longest:
+            return too_long
+        if least > len(self.key) and message.entries > MAX_ENTRIES_EXPLAINED:
             return f"it has {message.entries:,} parts, and more than {len(self.key):,} bytes"
+        if message.has_many_values(self.size) and message.is_longer(self.size, len(self.key)):
+            return f"it has thousands of values, and more than {len(self.key):,} bytes"
+        if message.is_longer(self.size, longest):
+            return too_long
         expected, found = self.key, message.key_of_last(self.size)
         is_message = self.size == 1 and expected.startswith(b"{")
         if self.size != 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 
 # Messages and prompts are not to be modified, but are not frozen dataclasses: those take a
@@ -20,6 +21,16 @@ class MessagePart(NamedTuple):
 
 def _no_parts(item: Any) -> tuple[()]:
     return ()
+
+
+class ItemSizes(NamedTuple):
+    """Functions that tell in little time how large an item is, whose canonical form is not made."""
+
+    is_longer: Callable[[Any, int], bool]
+    """Returns True if the canonical form of an item has certainly more than so many bytes."""
+
+    has_many: Callable[[Any], bool]
+    """Returns True if an item has thousands of values."""
 
 
 @dataclass(slots=True)
@@ -44,6 +55,8 @@ class Message:
     """Returns the parts of one item."""
     content: str | Sequence[Any] = field(default="", repr=False, compare=False)
     """The content of the last item, if it is one text, or entries that are read in pieces."""
+    sizes: ItemSizes | None = field(default=None, repr=False, compare=False)
+    """What tells how large an item of a large request is."""
     _keys_by_size: dict[int, bytes] | None = field(default=None, repr=False, compare=False)
     _item_keys: list[bytes] | None = field(default=None, repr=False, compare=False)
     """The canonical forms of the last items, in reverse order."""
@@ -69,7 +82,22 @@ class Message:
 
     def is_longer(self, size: int, longest: int) -> bool:
         """Return True if `key_of_last` has certainly more than `longest` bytes."""
-        return self.least_size > longest and size > 0
+        if size <= 0 or self.items is None:
+            return False
+        if self.least_size > longest:
+            return True
+        sizes = self.sizes
+        return sizes is not None and any(
+            sizes.is_longer(item, longest) for item in islice(reversed(self.items), size)
+        )
+
+    def has_many_values(self, size: int) -> bool:
+        """Return True if the last `size` items of a large request have so many values that their
+        canonical form takes long, and a difference in it even longer."""
+        sizes = self.sizes
+        return sizes is not None and any(
+            sizes.has_many(item) for item in islice(reversed(self.items or ()), size)
+        )
 
     def key_of_last(self, size: int) -> bytes:
         """Return the canonical form of the last `size` items. Computed on first use and cached,

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard, TypeVar
 
-import orjson
-
 from mockllm.errors import RequestError
+from mockllm.limits import KIB
 from mockllm.matching.message_predicates import (
     ItemsEqual,
     LastMessagePredicate,
@@ -23,6 +22,7 @@ from mockllm.matching.part_predicates import MessageHasParts
 from mockllm.matching.parts import Part, TextNames, mark_texts
 from mockllm.matching.predicate import Predicate
 from mockllm.prompt import Message, MessagePart
+from mockllm.prompt.message import ItemSizes
 from mockllm.wire import jsontext
 
 Members = Mapping[str, Any]
@@ -30,6 +30,9 @@ KnownMembers = Mapping[str, Collection[str]]
 """For each `type` of part, block or item, the members that the API declares."""
 
 IGNORED = frozenset({"cache_control"})
+MAX_ARGUMENTS = 128 * KIB  # characters of arguments that are compared as JSON: 2 ms
+MAX_VALUES = 2_000  # of a message that is compared in detail
+_LISTS = ("content", "output", "tool_calls")  # whose entries are normalised one by one
 TEXT_TYPES = frozenset({"text", "input_text", "output_text"})
 
 
@@ -72,13 +75,35 @@ def only_text(value: Any) -> str | None:
 
 def arguments(value: Any) -> Any:
     """The value of a call's arguments if they are JSON, wrapped so that no other text equals it;
-    else the arguments unchanged."""
-    if not isinstance(value, str):
+    else, and if they have more than `MAX_ARGUMENTS` characters, the arguments unchanged."""
+    if not isinstance(value, str) or len(value) > MAX_ARGUMENTS:
         return value
     try:
         return {"json": jsontext.loads(value.encode("utf-8", "replace"))}
     except ValueError:
         return value
+
+
+def sizes_of(normalise: Callable[[dict[str, Any]], Any]) -> ItemSizes:
+    """Return the functions that tell how large an item is. `normalise` returns what its canonical
+    form is made of."""
+
+    def is_long(entries: Any, size: int) -> bool:
+        if not isinstance(entries, list):
+            return False
+        return 2 * len(entries) > size or any(
+            isinstance(each, dict)
+            and each.get("type") == "tool_result"
+            and is_long(each.get("content"), size)
+            for each in entries
+        )
+
+    def is_longer(item: dict[str, Any], size: int) -> bool:
+        long = {name: [None] for name in _LISTS if is_long(item.get(name), size)}
+        compared = normalise(item | long)
+        return any(name in compared for name in long) or jsontext.is_longer(compared, size)
+
+    return ItemSizes(is_longer, lambda item: jsontext.has_many_values(item, MAX_VALUES))
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -94,7 +119,6 @@ def texts(value: Any) -> Iterator[str]:
                     yield text
 
 
-_ENTRIES = b"\xf8"  # marks their place; no UTF-8 text contains it
 PARTS_AT_ONCE = 1_000  # of one content, that are read without a pause: 0.5 to 2 ms
 
 _T = TypeVar("_T")
@@ -120,27 +144,19 @@ def read_in_slices(
     return found
 
 
-def write_in_slices(members: Members, long: Mapping[str, list[Any]]) -> Generator[None, None, str]:
-    """The compact JSON of an object, some of whose members are `long` lists, with pauses."""
-    marks = dict.fromkeys(long, orjson.Fragment(_ENTRIES))
-    before, *behind = jsontext.dumps({**members, **marks}).split(_ENTRIES)
-    pieces = [before.decode()]
-    for name, part in zip((name for name in members if name in long), behind, strict=True):
-        entries = long[name]
-        pieces.append("[")
-        for start in range(0, len(entries), PARTS_AT_ONCE):
-            some = jsontext.dumps(entries[start : start + PARTS_AT_ONCE])[1:-1].decode()
-            pieces.append(f",{some}" if start else some)
+def gather(found: Iterable[_T | None]) -> Generator[None, None, list[_T]]:
+    """Return what is found, with a pause at each None."""
+    gathered: list[_T] = []
+    for each in found:
+        if each is None:
             yield
-        pieces.append("]" + part.decode())
-    yield
-    written = "".join(pieces)
-    yield
-    return written
+        else:
+            gathered.append(each)
+    return gathered
 
 
-def write_large_texts(members: Members) -> Generator[None, None, str]:
-    """The compact JSON of an object with a large text, with pauses."""
+def write_in_pieces(members: Members) -> Generator[None, None, str]:
+    """The compact JSON of a large object, with pauses."""
     pieces = []
     for piece in jsontext.dumps_in_pieces(members):
         pieces.append(piece.decode())

@@ -17,6 +17,7 @@ TextMembers = Mapping[str, tuple[str, ...]]
 
 OTHER = "*"
 MAX_LEVELS = 10  # objects inside each other; in the types of the SDKs there are at most 5
+ENTRIES_AT_ONCE = 1_000  # of a list that are read without a pause: 1 ms
 AS_JSON = frozenset({"input", "arguments"})
 """Members of a call that may be objects, whose text is their compact JSON."""
 
@@ -42,6 +43,33 @@ def read_texts(value: Any, members: TextMembers, levels: int = MAX_LEVELS) -> It
                 yield jsontext.dumps(member).decode()
             elif member is not None:
                 yield from read_texts(member, members, levels - 1)
+
+
+def read_texts_in_pieces(
+    value: Any, members: TextMembers, levels: int = MAX_LEVELS
+) -> Iterator[str | None]:
+    """What `read_texts` finds, and None for each pause."""
+    if isinstance(value, list):
+        for number, entry in enumerate(value, 1):
+            if not isinstance(entry, list):
+                yield from read_texts_in_pieces(entry, members, levels)
+            if not number % ENTRIES_AT_ONCE:
+                yield None
+    elif isinstance(value, dict) and levels:
+        for name in text_members(value, members):
+            member = value.get(name)
+            if name not in AS_JSON or not isinstance(member, dict):
+                yield from read_texts_in_pieces(member, members, levels - 1)
+            elif jsontext.takes_long(member):
+                pieces: list[str] = []
+                for piece in jsontext.dumps_in_pieces(member):
+                    pieces.append(piece.decode())
+                    yield None
+                yield "".join(pieces)
+            else:
+                yield jsontext.dumps(member).decode()
+    elif isinstance(value, str):
+        yield value
 
 
 def text_members(value: Mapping[str, Any], members: TextMembers) -> tuple[str, ...]:

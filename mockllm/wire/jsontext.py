@@ -173,6 +173,45 @@ def dumps_in_pieces(value: Any) -> Iterator[bytes]:
             within.pop()
 
 
+def is_longer(value: Any, size: int) -> bool:
+    """Return True if the canonical form of a JSON value has certainly more than `size` bytes. It
+    looks at no more than as many values."""
+    least = 0
+    todo = [value]
+    while todo:
+        entry = todo.pop()
+        if isinstance(entry, str):
+            least += len(entry) + 2
+        elif isinstance(entry, dict):
+            least += 1 + 4 * len(entry)
+            if least <= size:
+                least += sum(map(len, entry))
+                todo += entry.values()
+        elif isinstance(entry, (list, tuple)):
+            least += 1 + len(entry)
+            if least <= size:
+                todo += entry
+        else:
+            least += 1
+        if least > size:
+            return True
+    return False
+
+
+def has_many_values(value: Any, most: int) -> bool:
+    """Return True if a JSON value has more than `most` values. It looks at no more."""
+    values = 0
+    todo = [value]
+    while todo:
+        entry = todo.pop()
+        values += 1
+        if isinstance(entry, (dict, list, tuple)):
+            if values + len(entry) > most:
+                return True
+            todo += entry.values() if isinstance(entry, dict) else entry
+    return False
+
+
 def _weight(value: Any) -> int:
     """Return how much there is to encode in a JSON value, about in characters; if it is more than
     `_MAX_WEIGHT`, only that."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -205,10 +206,10 @@ def test_items_at_the_end_say_what_differs(mock: Any, found: Any, reason: str) -
     assert difference.reason() == reason
 
 
-def large(message: Any, api: API = CHAT) -> Prompt:
+def large(message: Any, api: API = CHAT, *behind: Any) -> Prompt:
     """The prompt of a large request, read in pieces, whose canonical form must not be made."""
     name = "input" if api is RESPONSES else "messages"
-    body = orjson.dumps({"model": "m", name: [message]})
+    body = orjson.dumps({"model": "m", "max_tokens": 1, name: [message, *behind]})
     prompt: Prompt = finish(api.decode_in_pieces(Request.of("POST", "/", body=body), {}, []))
 
     def canonical(item: Any) -> bytes:
@@ -271,6 +272,97 @@ def test_an_item_is_not_compared_with_a_shorter_one(
     assert difference is not None
     assert callable(difference.reason)
     assert difference.reason().startswith("it is longer than 1,000 bytes, expected 46")
+
+
+DEEP = {"a": [{"b": 1}] * 50_000}
+ARGUMENTS = orjson.dumps([DEEP] * 3).decode()
+
+
+@pytest.mark.parametrize(
+    ("api", "wanted", "found"),
+    [
+        (
+            CHAT,
+            {"role": "assistant", "tool_calls": [{"id": "c", "function": {"arguments": "{}"}}]},
+            {
+                "role": "assistant",
+                "tool_calls": [{"id": "c", "function": {"arguments": ARGUMENTS}}],
+            },
+        ),
+        (
+            CHAT,
+            {"role": "user", "content": "x"},
+            {"role": "user", "content": [{"type": "image_url", "image_url": DEEP}]},
+        ),
+        (
+            CHAT,
+            {"role": "assistant", "tool_calls": [{"id": "c"}]},
+            {"role": "assistant", "tool_calls": [{"id": "c"}] * 20_000},
+        ),
+        (
+            MESSAGES,
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "input": {}}]},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "input": DEEP}]},
+        ),
+        (
+            MESSAGES,
+            {"role": "user", "content": "x"},
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "tool_result",
+                        "tool_use_id": "c",
+                        "content": [{"type": "text", "text": ""}] * 20_000,
+                    }
+                ],
+            },
+        ),
+        (
+            RESPONSES,
+            [{"type": "shell_call", "call_id": "c", "action": {"commands": ["x"]}}],
+            {"type": "shell_call", "call_id": "c", "action": {"commands": ["x"] * 50_000}},
+        ),
+        (
+            RESPONSES,
+            [{"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}],
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": ARGUMENTS},
+        ),
+    ],
+    ids=["arguments", "part", "calls", "input", "nested", "action", "arguments of an item"],
+)
+def test_a_deep_message_is_not_compared_with_a_shorter_one(
+    api: API, wanted: Any, found: Any
+) -> None:
+    """10 MB of arguments held the loop for 600 ms."""
+    prompt = large(found, api)
+    predicate = api.compile_match(wanted, False)
+    index = RuleIndex([Rule(0, "mock", (predicate,))])
+
+    assert index.candidates(prompt, {}) == ()
+    difference = predicate.difference(prompt, {})
+    assert difference is not None
+    assert callable(difference.reason)
+    assert re.match("it is longer than|it has (thousands of|20,000)", difference.reason())
+
+
+def test_an_item_before_the_last_is_not_compared_with_a_shorter_one() -> None:
+    call = {"type": "shell_call", "call_id": "c", "action": {"commands": ["x"] * 50_000}}
+    prompt = large(call, RESPONSES, user("y"))
+    predicate = RESPONSES.compile_match([user("x"), user("y")], False)
+
+    assert RuleIndex([Rule(0, "mock", (predicate,))]).candidates(prompt, {}) == ()
+
+
+@pytest.mark.parametrize("number", [100, 200_000])
+def test_a_large_message_equals_that_of_a_mock(number: int) -> None:
+    call = {"type": "shell_call", "call_id": "c", "action": {"commands": ["x" * 2_000] * number}}
+    if number > 100:
+        call["action"] = {"commands": ["x"] * number}
+    body = orjson.dumps({"model": "m", "input": [call]})
+    prompt = finish(RESPONSES.decode_in_pieces(Request.of("POST", "/", body=body), {}, []))
+
+    assert RESPONSES.compile_match([call], False).difference(prompt, {}) is None
 
 
 @pytest.mark.parametrize(("size", "remedied"), [(1_000, True), (2_000_000, False)])

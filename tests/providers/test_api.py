@@ -91,6 +91,7 @@ def outcome(decode: Any) -> Any:
     for message in prompt.last_messages:
         if message.items:
             assert message.least_size <= len(message.key_of_last(1))
+            assert not message.is_longer(1, len(message.key_of_last(1)))
         message.texts, message.search_texts = (*message.texts,), (*message.search_texts,)
     said = [replace(each, texts=(*each.texts,), calls=(*each.calls,)) for each in prompt.messages()]
     return prompt, said
@@ -130,6 +131,8 @@ def test_prompts_and_errors_are_those_of_decoding_at_once(
         patch.setattr(embeddings, "ENTRIES_AT_ONCE", most)
         patch.setattr(normalise, "PARTS_AT_ONCE", most)
         patch.setattr(jsontext, "MAX_TEXT", most)
+        patch.setattr(jsontext, "_MAX_WEIGHT", 100 * most)
+        patch.setattr("mockllm.providers.texts.ENTRIES_AT_ONCE", most)
         found = outcome(lambda: finish(api.decode_in_pieces(request, NO_VALUES, [])))
 
     assert found == outcome(lambda: api.decode(request, NO_VALUES))
@@ -151,11 +154,12 @@ def test_a_long_message_is_read_with_pauses(api: API) -> None:
     [
         {"type": "function_call_output", "call_id": "c", "output": [TEXT] * 20_000},
         {"type": "reasoning", "id": "r", "summary": [SUMMARY] * 20_000},
-        {"type": "unknown", "entries": [TEXT] * 20_000},
+        {"type": "unknown", "entries": [TEXT] * 30_000},
+        {"type": "shell_call", "call_id": "c", "action": {"commands": ["echo"] * 20_000}},
         {"type": "function_call_output", "call_id": "c", "output": "word " * 200_000},
         {"role": "user", "content": "word " * 200_000},
     ],
-    ids=["output", "summary", "unknown", "text of a result", "text of a message"],
+    ids=["output", "summary", "unknown", "action", "text of a result", "text of a message"],
 )
 def test_a_long_item_is_read_with_pauses(item: dict[str, Any]) -> None:
     assert sum(1 for _ in RESPONSES.prepare({"model": "m", "input": [item]})) >= 20

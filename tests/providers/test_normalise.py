@@ -341,30 +341,14 @@ def test_rules_compare_the_last_message_and_the_turn_before_notes(
     assert [message.items for message in found] == [(message,) for message in compared]
 
 
-@given(
-    st.dictionaries(st.sampled_from(["role", "content", "id"]), st.text(max_size=3)),
-    st.dictionaries(
-        st.sampled_from(["content", "output"]),
-        st.lists(st.text(max_size=3) | st.lists(st.none()), max_size=5),
-    ),
-    st.integers(1, 3),
-)
-def test_json_that_is_written_in_slices_is_the_same(
-    members: Json, long: dict[str, list[Any]], most: int
-) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(normalise, "PARTS_AT_ONCE", most)
-        pieces, pauses = normalise.write_in_slices({**members, **long}, long), 0
-        while True:
-            try:
-                next(pieces)
-            except StopIteration as end:
-                written = end.value
-                break
-            pauses += 1
+def test_long_arguments_are_compared_as_text() -> None:
+    short, long = (
+        f"{' ' * (normalise.MAX_ARGUMENTS - 2)}{{}}",
+        f"{' ' * normalise.MAX_ARGUMENTS}{{}}",
+    )
 
-    assert written == jsontext.dumps({**members, **long}).decode()
-    assert pauses == sum(-(-len(entries) // most) for entries in long.values()) + 2
+    assert normalise.arguments(short) == {"json": {}}
+    assert normalise.arguments(long) == long
 
 
 @pytest.mark.parametrize("message", [USER, ANSWER, {}, {"role": ["system"]}, "system", None, 7])

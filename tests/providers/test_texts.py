@@ -7,15 +7,49 @@ from typing import Any
 import pytest
 from anthropic.types import MessageParam
 from anthropic.types.beta import BetaContentBlockParam
+from hypothesis import given
+from hypothesis import strategies as st
 from openai.types.chat.chat_completion_message_param import ChatCompletionMessageParam
 from openai.types.responses.response_input_item_param import ResponseInputItemParam
 
+from mockllm.providers import texts
 from mockllm.providers.anthropic.messages import texts as messages_texts
 from mockllm.providers.openai.chat import texts as chat_texts
 from mockllm.providers.openai.responses import texts as responses_texts
-from mockllm.providers.texts import MAX_LEVELS, TextMembers, read_texts, text_names
+from mockllm.providers.texts import (
+    MAX_LEVELS,
+    TextMembers,
+    read_texts,
+    read_texts_in_pieces,
+    text_names,
+)
+from mockllm.wire import jsontext
 from tests.support.declared_texts import declared_strings
 from tests.support.strategies import ask_chat, ask_messages, ask_responses
+
+TABLES = [messages_texts.MEMBERS, chat_texts.MEMBERS, responses_texts.MEMBERS]
+NAMES = sorted({"type", *(name for table in TABLES for names in table.values() for name in names)})
+KINDS = st.sampled_from(sorted({kind for table in TABLES for kind in table}))
+NESTED = st.recursive(
+    st.text(max_size=3) | st.none() | st.integers(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(NAMES), inner | KINDS, max_size=4)
+    ),
+)
+
+
+@given(NESTED, st.sampled_from(TABLES), st.integers(1, 3), st.sampled_from([0, 1_000]))
+def test_texts_that_are_read_in_pieces_are_the_same(
+    value: Any, table: TextMembers, most: int, weight: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(texts, "ENTRIES_AT_ONCE", most)
+        patch.setattr(jsontext, "_MAX_WEIGHT", weight)
+        found = [*read_texts_in_pieces(value, table)]
+
+    assert [text for text in found if text is not None] == [*read_texts(value, table)]
+
 
 IDENTIFIERS = {
     "id",

@@ -347,6 +347,28 @@ def test_what_is_encoded_in_pieces_is_what_is_encoded_at_once(value: Any, most: 
     assert b"".join(pieces) == jsontext.dumps(value)
 
 
+VALUES = st.recursive(
+    SCALARS | TEXTS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner)
+)
+
+
+@given(VALUES, st.integers(0, 30))
+def test_a_value_that_is_longer_has_a_longer_canonical_form(value: Any, size: int) -> None:
+    found = jsontext.is_longer(value, size)
+
+    assert not found or len(jsontext.canonical(value)) > size
+    assert found or not jsontext.has_many_values(value, size + 1)
+
+
+@given(VALUES, st.integers(1, 10))
+def test_values_are_many_from_a_number_on(value: Any, most: int) -> None:
+    def count(value: Any) -> int:
+        inner = value.values() if isinstance(value, dict) else value
+        return 1 + (sum(map(count, inner)) if isinstance(value, (dict, list)) else 0)
+
+    assert jsontext.has_many_values(value, most) is (count(value) > most)
+
+
 def test_a_deep_value_is_encoded_in_pieces() -> None:
     value = [nested(1_000), "long" * jsontext.MAX_TEXT]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -11,7 +12,11 @@ from mockllm.matching.predicate import Predicate
 from mockllm.prompt import NOT_STREAMED, STREAMED, Message, MessagePart, Prompt
 from mockllm.providers import normalise, request_body
 from mockllm.providers.anthropic.messages.conversation import READERS
-from mockllm.providers.anthropic.messages.texts import MEMBERS, read_content
+from mockllm.providers.anthropic.messages.texts import (
+    MEMBERS,
+    read_content,
+    read_content_in_pieces,
+)
 from mockllm.providers.plain import PlainReader
 from mockllm.providers.routes import Values
 from mockllm.providers.texts import text_names
@@ -96,10 +101,17 @@ def canonical(message: dict[str, Any]) -> bytes:
     """Equal bytes for two messages if and only if they mean the same."""
     if len(message) == 2 and isinstance(message.get("content"), str):
         return jsontext.canonical_text(message["role"], message["content"])
+    return jsontext.canonical(_normalise(message))
+
+
+def _normalise(message: dict[str, Any]) -> dict[str, Any]:
     compared = normalise.known_members(message, ("role", "content"))
     if "content" in compared:
         compared["content"] = normalise.content(compared["content"], _block)
-    return jsontext.canonical(compared)
+    return compared
+
+
+_SIZES = normalise.sizes_of(_normalise)
 
 
 def _message(message: dict[str, Any]) -> Message:
@@ -114,13 +126,17 @@ def _message(message: dict[str, Any]) -> Message:
 
 
 def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message | None]:
-    """The message, with pauses; None if its content is not long."""
-    content = message.get("content")
-    if not normalise.is_long(content):
+    """The message, with pauses; None if it is small."""
+    content, role = message.get("content"), message["role"]
+    if not normalise.is_long(content) and not jsontext.takes_long(message):
         return None
-    texts = yield from normalise.read_in_slices(content, _texts)
-    search_texts = yield from normalise.read_in_slices(content, read_content)
-    return Message(message["role"], texts, search_texts, (message,), canonical, _parts, content)
+    if isinstance(content, str):
+        return replace(_message(message), sizes=_SIZES)
+    texts = yield from normalise.gather(_texts_in_pieces(content))
+    search_texts = yield from normalise.gather(read_content_in_pieces(content))
+    entries: str | Sequence[Any] = content if normalise.is_long(content) else ""
+    items = (message,)
+    return Message(role, texts, search_texts, items, canonical, _parts, entries, _SIZES)
 
 
 def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:
@@ -147,6 +163,20 @@ def _texts(content: Any) -> Iterator[str]:
             yield from normalise.texts(block.get("content"))
         else:
             yield from normalise.texts([block])
+
+
+def _texts_in_pieces(content: Any) -> Iterator[str | None]:
+    """What `_texts` finds in a list, and None for each pause."""
+    for number, block in enumerate(content if isinstance(content, list) else (), 1):
+        inner = block.get("content") if isinstance(block, dict) else None
+        if normalise.is_long(inner) and block.get("type") == "tool_result":
+            for start in range(0, len(inner), normalise.PARTS_AT_ONCE):
+                yield from normalise.texts(inner[start : start + normalise.PARTS_AT_ONCE])
+                yield None
+        else:
+            yield from _texts([block])
+        if not number % normalise.PARTS_AT_ONCE:
+            yield None
 
 
 def _block(block: Any) -> Any:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mockllm.providers.texts import OTHER, TextMembers, read_texts
+from mockllm.providers.texts import OTHER, TextMembers, read_texts, read_texts_in_pieces
 
 _CALL = ("name", "input")
 _RESULT = ("content",)
@@ -55,3 +55,8 @@ MEMBERS: TextMembers = {
 def read_content(content: Any) -> Iterator[str]:
     """The texts of a content."""
     return read_texts(content, MEMBERS)
+
+
+def read_content_in_pieces(content: Any) -> Iterator[str | None]:
+    """The texts of a content, and None for each pause."""
+    return read_texts_in_pieces(content, MEMBERS)

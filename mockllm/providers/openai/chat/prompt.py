@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -110,6 +110,10 @@ def canonical(message: dict[str, Any]) -> bytes:
     """Equal bytes for two messages if and only if they mean the same."""
     if len(message) == 2 and isinstance(message.get("content"), str):
         return jsontext.canonical_text(message["role"], message["content"])
+    return jsontext.canonical(_normalise(message))
+
+
+def _normalise(message: dict[str, Any]) -> dict[str, Any]:
     compared = normalise.known_members(message, MEMBERS[message["role"]])
     if "content" in compared:
         compared["content"] = normalise.content(compared["content"], _part)
@@ -119,7 +123,10 @@ def canonical(message: dict[str, Any]) -> bytes:
         compared["tool_calls"] = [_tool_call(call) for call in compared["tool_calls"]]
         if not compared["tool_calls"]:
             del compared["tool_calls"]
-    return jsontext.canonical(compared)
+    return compared
+
+
+_SIZES = normalise.sizes_of(_normalise)
 
 
 def _compile_result(message: dict[str, Any]) -> LastMessagePredicate:
@@ -165,10 +172,12 @@ def _message(message: dict[str, Any]) -> Message:
 
 
 def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message | None]:
-    """The message, with pauses; None if its content is not long."""
+    """The message, with pauses; None if it is small."""
     content, role = message.get("content"), message["role"]
     if not normalise.is_long(content):
-        return None
+        if not jsontext.takes_long(message):
+            return None
+        return (yield from _large_message(message))
     texts = yield from normalise.read_in_slices(content, normalise.texts)
     search_texts = texts
     if role == "assistant":
@@ -177,7 +186,20 @@ def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message
         search_texts = (*before, *searched, *behind)
     elif len(texts) != len(content):
         search_texts = yield from normalise.read_in_slices(content, chat_texts.read_content)
-    return Message(role, texts, search_texts, (message,), canonical, _parts, content)
+    items = (message,)
+    return Message(role, texts, search_texts, items, canonical, _parts, content, _SIZES)
+
+
+def _large_message(message: dict[str, Any]) -> Generator[None, None, Message]:
+    """The message, with pauses: one without many parts."""
+    content, role = message.get("content"), message["role"]
+    if isinstance(content, str) and role != "assistant":
+        return replace(_message(message), sizes=_SIZES)
+    texts = (content,) if isinstance(content, str) else tuple(normalise.texts(content))
+    search_texts: Sequence[str] = texts
+    if role == "assistant" or (content is not None and len(texts) != len(content)):
+        search_texts = yield from normalise.gather(chat_texts.search_texts_in_pieces(message))
+    return Message(role, texts, search_texts, (message,), canonical, _parts, sizes=_SIZES)
 
 
 def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mockllm.providers.texts import OTHER, TextMembers, read_texts
+from mockllm.providers.texts import OTHER, TextMembers, read_texts, read_texts_in_pieces
 
 MEMBERS: TextMembers = {
     "text": ("text",),
@@ -60,3 +60,10 @@ def search_texts(message: Mapping[str, Any]) -> tuple[str, ...]:
     if message.get("role") != "assistant":
         return tuple(read_content(message.get("content")))
     return tuple(text for name in _OF_ASSISTANT for text in read_texts(message.get(name), MEMBERS))
+
+
+def search_texts_in_pieces(message: Mapping[str, Any]) -> Iterator[str | None]:
+    """What `search_texts` returns, and None for each pause."""
+    names = _OF_ASSISTANT if message.get("role") == "assistant" else ("content",)
+    for name in names:
+        yield from read_texts_in_pieces(message.get(name), MEMBERS)

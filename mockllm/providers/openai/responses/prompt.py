@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from mockllm.exchange import Request
@@ -22,7 +22,7 @@ from mockllm.providers.openai.responses.conversation import (
     is_result,
     items_of,
 )
-from mockllm.providers.openai.responses.texts import MEMBERS, read_item
+from mockllm.providers.openai.responses.texts import MEMBERS, read_item, read_item_in_pieces
 from mockllm.providers.routes import Values
 from mockllm.providers.texts import text_members, text_names
 from mockllm.wire import jsontext
@@ -154,6 +154,9 @@ def _normalise(item: dict[str, Any]) -> Any:
     return compared
 
 
+_SIZES = normalise.sizes_of(_normalise)
+
+
 def _lacks_content(item: dict[str, Any]) -> bool:
     """True for an item of a mock that names a call or a role only: it means any such item."""
     if is_message(item):
@@ -229,28 +232,24 @@ def _messages(
             continue
         texts = tuple(_texts(item))
         search_texts = (*read_item(item), jsontext.dumps(item).decode())
-        yield Message(_role(item), texts, search_texts, whole, canonical, _parts)
+        sizes = None if prepared is None else _SIZES
+        yield Message(_role(item), texts, search_texts, whole, canonical, _parts, sizes=sizes)
 
 
 def _message_in_pieces(item: dict[str, Any]) -> Generator[None, None, Message | None]:
-    """The message of an item without its `items`, with pauses; None if no member is a long list,
-    and no text is large."""
+    """The message of an item without its `items`, with pauses; None if it is small."""
     long = {name: member for name, member in item.items() if normalise.is_long(member)}
     texts: list[str] = []
     for name, read in _TEXTS.items():
         texts += yield from normalise.read_in_slices(item.get(name), read)
-    if not long and all(len(text) <= jsontext.MAX_TEXT for text in texts):
+    if not long and not jsontext.takes_long(item):
         return None
-    found: list[str] = []
+    found = yield from normalise.gather(read_item_in_pieces(item))
+    found.append((yield from normalise.write_in_pieces(item)))
     names = text_members(item, MEMBERS)
-    for name in names:
-        read = partial(_read_member, item, name)
-        found += yield from normalise.read_in_slices(item.get(name), read)
-    write = partial(normalise.write_in_slices, long=long) if long else normalise.write_large_texts
-    found.append((yield from write(item)))
     compared = [long[name] for name in _compared(item, names) if name in long]
     content = max(compared or _compared_texts(item, texts), key=len, default="")
-    return Message(_role(item), texts, found, None, canonical, _parts, content)
+    return Message(_role(item), texts, found, None, canonical, _parts, content, _SIZES)
 
 
 def _compared(item: Mapping[str, Any], names: Collection[str]) -> Collection[str]:
@@ -258,11 +257,6 @@ def _compared(item: Mapping[str, Any], names: Collection[str]) -> Collection[str
     if is_message(item):
         return ("content",)
     return () if _is_reference(item) else names
-
-
-def _read_member(item: Mapping[str, Any], name: str, value: Any) -> Iterator[str]:
-    """The texts that `read_item` finds in a member of an item."""
-    return read_item({"type": item.get("type"), name: value})
 
 
 def _compared_texts(item: Mapping[str, Any], texts: Sequence[str]) -> Sequence[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mockllm.providers.texts import OTHER, TextMembers, read_texts
+from mockllm.providers.texts import OTHER, TextMembers, read_texts, read_texts_in_pieces
 
 _CALL = ("name", "arguments")
 _OUTPUT = ("output",)
@@ -65,3 +65,8 @@ a result of a search, a safety check, an error."""
 def read_item(item: Any) -> Iterator[str]:
     """The texts of an item, a content or an output."""
     return read_texts(item, MEMBERS)
+
+
+def read_item_in_pieces(item: Any) -> Iterator[str | None]:
+    """The texts of an item, and None for each pause."""
+    return read_texts_in_pieces(item, MEMBERS)
