@@ -166,6 +166,11 @@ class DividedBody(Sequence[Step]):
             self._step = Step(tuple(self._made), tokens=self._tokens)
         return (self._step,)[index]
 
+    @property
+    def tokens(self) -> int:
+        """The tokens that are complete with the body."""
+        return self._tokens
+
     def make_pieces(self) -> Iterator[bytes]:
         """Make the pieces that are not made yet, one by one, and yield them."""
         for piece in self._rest:

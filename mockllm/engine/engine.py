@@ -44,6 +44,7 @@ from mockllm.prompt import NOT_STREAMED
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.providers.vendor import Vendor
 from mockllm.replies.cors import CORS
+from mockllm.replies.shared_stream import SharedBody
 from mockllm.state.sessions import COMMON
 
 _new = tuple.__new__  # half the time of the class's own constructor
@@ -218,7 +219,9 @@ class Engine:
         if len(answers) <= MAX_PREPARED_EARLY:
             for table, rule, answer in answers:
                 if answer.failure is None and answer.number is not None:
-                    self.renderer.prepare(table, rule, answer, NOT_STREAMED)
+                    prepared = self.renderer.prepare(table, rule, answer, NOT_STREAMED)
+                    if isinstance(prepared, SharedBody):
+                        prepared.make()
 
     def forget(self, indices: Set[int]) -> None:
         """Drop the prepared replies of mocks that are gone, by the indices of their rules."""

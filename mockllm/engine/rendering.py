@@ -24,7 +24,7 @@ from mockllm.replies.cors import CORS
 from mockllm.replies.faults import NoSuchPlaceError
 from mockllm.replies.headers import join_headers, set_headers
 from mockllm.replies.prepared import Filled, PreparedReply, make_ready
-from mockllm.replies.shared_stream import SharedStream, prepare
+from mockllm.replies.shared_stream import SharedBody, SharedStream, prepare
 from mockllm.wire import placeholders, tokens
 
 MAX_STEPS_AT_ONCE = 64  # of a generated reply; a longer one is generated while it is sent
@@ -42,7 +42,7 @@ class Renderer:
     def __init__(self, cors: CORS, *, quick_retries: bool = False) -> None:
         self.cors = cors
         self._quick_retries = quick_retries
-        self._prepared: dict[_PreparedKey, PreparedReply | SharedStream] = {}
+        self._prepared: dict[_PreparedKey, PreparedReply | SharedStream | SharedBody] = {}
         self._failed = FailedReplies()
 
     def forget(self, indices: Set[int]) -> None:
@@ -99,7 +99,7 @@ class Renderer:
 
     def prepare(
         self, table: Table, rule: Rule, answer: Answer, options: ResponseOptions
-    ) -> PreparedReply | SharedStream:
+    ) -> PreparedReply | SharedStream | SharedBody:
         """Return the prepared reply with `answer`, which is one of the mock of `rule`."""
         key = (table.api.name, rule.index, answer.number, options, answer.pace is not None)
         prepared = self._prepared.get(key)

@@ -215,12 +215,20 @@ class PreparedStep:
         self.gate = step.gate
         self._pieces: list[bytes] = []
         self._slots = Slots.none()
-        for at, piece in enumerate(placeholders.split_of_request(step.data)):
-            if at % 2:
-                self._slots.add(len(self._pieces), piece)
-                self._pieces.append(b"")
+        for piece in step.pieces:
+            if placeholders.has_request_value(piece):
+                self._add(piece)
             else:
                 self._pieces += placeholders.cut(piece)
+
+    def _add(self, piece: bytes) -> None:
+        """Add a piece in which placeholders are. None is divided between two pieces."""
+        for at, part in enumerate(placeholders.split_of_request(piece)):
+            if at % 2:
+                self._slots.add(len(self._pieces), part)
+                self._pieces.append(b"")
+            else:
+                self._pieces += placeholders.cut(part)
 
     @property
     def size(self) -> int:

@@ -1,4 +1,5 @@
-"""Long streams that are rendered once, while they are first sent.
+"""Long streams that are rendered once, while they are first sent, and large bodies, which are
+rendered once as well, before they are first sent.
 
 Rendering the 10,000 deltas of a long text takes a second, in which nobody else would be answered.
 So the steps of such a stream are made one by one, as deliveries ask for them, and kept for all
@@ -16,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
-from mockllm.exchange import LazySteps, Reply, Step
+from mockllm.exchange import DividedBody, LazySteps, Reply, Step
 from mockllm.http1.framing import MAX_READY
 from mockllm.replies.prepared import MAX_VARIANTS, Filled, PreparedReply, PreparedStep
 from mockllm.replies.wire_template import RequestValues
@@ -27,9 +28,11 @@ from mockllm.wire import placeholders, tokens
 from mockllm.wire.placeholders import Echo, echo_nothing
 
 
-def prepare(reply: Reply, echo: Echo = echo_nothing) -> PreparedReply | SharedStream:
-    """Return `reply`, prepared for many requests: a long stream while it is sent, anything else at
-    once. `echo` reads the members of a request that it repeats."""
+def prepare(reply: Reply, echo: Echo = echo_nothing) -> PreparedReply | SharedStream | SharedBody:
+    """Return `reply`, prepared for many requests: a long stream while it is sent, a large body in
+    pieces, anything else at once. `echo` reads the members of a request that it repeats."""
+    if isinstance(reply.steps, DividedBody):
+        return SharedBody(reply, reply.steps, echo)
     if reply.streamed and isinstance(reply.steps, LazySteps):
         few = reply.steps.at_most(size=MAX_READY)
         if few is None:
@@ -54,11 +57,7 @@ class SharedStream:
         """Return the stream with the `model` of a request, the number of tokens in its `body`, and
         the members of the body that it repeats. It is never sent in one write. The tokens are
         estimated unless they are given."""
-        values = RequestValues(
-            placeholders.model_name(model),
-            tokens.estimate_prompt(body) if input_tokens is None else input_tokens,
-            self._echo(body, None),
-        )
+        values = _values_of(model, body, self._echo, input_tokens)
         steps = self._steps_for(model, values.model)
         return replace(self._reply, steps=LazySteps(partial(steps.filled, values))), None
 
@@ -69,10 +68,51 @@ class SharedStream:
 
             def with_model() -> Iterator[Step]:
                 for step in self._reply.steps:
-                    yield step._replace(pieces=(step.data.replace(placeholders.MODEL, name),))
+                    pieces = (piece.replace(placeholders.MODEL, name) for piece in step.pieces)
+                    yield step._replace(pieces=tuple(pieces))
 
             self._by_model[model] = SharedSteps(with_model)
         return self._by_model.get(model, self._general)
+
+
+class SharedBody:
+    """A reply with a large `body` that is filled in for one request after the other, piece by
+    piece. The result equals that of `placeholders.fill`, as a property test verifies."""
+
+    def __init__(self, reply: Reply, body: DividedBody, echo: Echo = echo_nothing) -> None:
+        self._reply = replace(reply, steps=(), response=None)
+        self._tokens = body.tokens
+        self._echo = echo
+        self._body: DividedBody | None = body  # until it is begun
+        self._pieces = SharedSteps(self._begin)
+
+    def for_request(
+        self, model: str, body: Mapping[str, Any], input_tokens: int | None = None
+    ) -> Filled:
+        """Return the reply with the `model` of a request, the number of tokens in its `body`, and
+        the members of the body that it repeats. Its body is to be made in pieces. The tokens are
+        estimated unless they are given."""
+        filled = self._pieces.filled(_values_of(model, body, self._echo, input_tokens))
+        pieces = chain.from_iterable(step.pieces for step in filled)
+        return replace(self._reply, steps=DividedBody(pieces, self._tokens)), None
+
+    def make(self) -> None:
+        """Make all pieces, so that no request need wait for them."""
+        self._pieces.make()
+
+    def _begin(self) -> Iterator[Step]:
+        body, self._body = self._body, None
+        if body is None:
+            raise RuntimeError("a large body could not be made")
+        return (Step((piece,)) for piece in body.make_pieces())
+
+
+def _values_of(
+    model: str, body: Mapping[str, Any], echo: Echo, input_tokens: int | None
+) -> RequestValues:
+    if input_tokens is None:
+        input_tokens = tokens.estimate_prompt(body)
+    return RequestValues(placeholders.model_name(model), input_tokens, echo(body, None))
 
 
 class SharedSteps:
@@ -93,6 +133,11 @@ class SharedSteps:
             yield step.fill(values) if isinstance(step, PreparedStep) else step
             at += 1
 
+    def make(self) -> None:
+        """Make all steps."""
+        while self._make_next():
+            pass
+
     def _make_next(self) -> bool:
         """Make the next step. Returns False if there is none."""
         if self._is_complete:
@@ -105,8 +150,9 @@ class SharedSteps:
             self._is_complete = True
             return False
         self._rest = rest
-        if placeholders.has_request_value(step.data):
+        if any(map(placeholders.has_request_value, step.pieces)):
             self._made.append(PreparedStep(step))
         else:
-            self._made.append(step._replace(pieces=placeholders.cut(step.data)))
+            pieces = chain.from_iterable(map(placeholders.cut, step.pieces))
+            self._made.append(step._replace(pieces=tuple(pieces)))
         return True

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.exchange import LazySteps, Reply, Step
+from mockllm.exchange import DividedBody, LazySteps, Reply, Step
 from mockllm.http1.framing import MAX_READY
 from mockllm.replies.prepared import MAX_VARIANTS, PreparedReply
-from mockllm.replies.shared_stream import SharedStream, prepare
+from mockllm.replies.shared_stream import SharedBody, SharedStream, prepare
 from mockllm.wire import placeholders, tokens
 from mockllm.wire.placeholders import MAX_PIECE
 from tests.replies.test_prepared import BODY, DATA, ECHOED, only, pieces_of
@@ -73,6 +73,57 @@ def test_a_shared_stream_is_filled_in_like_any_other(
         assert replace(filled, steps=tuple(filled.steps)) == expected
         assert [step.tokens for step in filled.steps] == [step.tokens for step in steps]
         assert ready is None
+
+
+@given(
+    st.lists(DATA, max_size=4),
+    st.lists(st.tuples(st.sampled_from(["a", "b", "\u2028"]), ECHOED), min_size=1),
+    st.booleans(),
+)
+def test_a_shared_body_is_filled_in_like_any_other(
+    pieces: list[bytes], requests: list[tuple[str, dict[str, bytes]]], made: bool
+) -> None:
+    shared = prepare(Reply.divided(200, (), pieces), lambda body, _names: body["echoed"])
+    assert isinstance(shared, SharedBody)
+    if made:
+        shared.make()
+
+    for model, echoed in requests:
+        expected = placeholders.fill(
+            Reply.divided(200, (), pieces),
+            model=model,
+            input_tokens=tokens.estimate_prompt(BODY),
+            echoed=echoed,
+        )
+
+        filled, ready = shared.for_request(model, BODY | {"echoed": echoed})
+
+        assert (filled.status, filled.body, ready) == (200, expected.body, None)
+        assert filled.has_length
+
+
+def test_a_body_is_made_piece_by_piece_and_then_shared() -> None:
+    rendering = Rendering()
+    shared = prepare(Reply(200, (), DividedBody(rendering._frames(), tokens=3)))
+    one, two = (shared.for_request("m", BODY)[0].steps for _ in range(2))
+    assert isinstance(one, DividedBody)
+    assert isinstance(two, DividedBody)
+
+    assert next(one.make_pieces()) == b"a"
+    assert rendering.rendered == "a"
+    assert [*two.make_pieces()] == [b"a", b"b", b"c"]
+    assert [*one.make_pieces()] == [b"b", b"c"]
+    assert (rendering.rendered, one[0].tokens) == ("abc", 3)
+
+
+def test_a_body_that_cannot_be_made_is_not_sent_in_part() -> None:
+    rendering = Rendering()
+    rendering.fails_at = "b"
+    shared = prepare(Reply(200, (), DividedBody(rendering._frames())))
+
+    for error in (ValueError, RuntimeError, RuntimeError):
+        with pytest.raises(error):
+            _ = shared.for_request("m", BODY)[0].body
 
 
 def test_steps_are_rendered_when_they_are_first_read_and_then_shared() -> None:
