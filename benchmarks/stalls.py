@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import gc
 import http.client
+import json
 import sys
 import time
 from asyncio import events
@@ -41,11 +42,13 @@ Make = Callable[[int], bytes]
 
 class Shape(NamedTuple):
     """A body that a client may send to `path`. `mocks` are the names of the `TABLES` for which it
-    is sent."""
+    is sent. With `again`, it is stored before, and this is measured: a method, and what follows the
+    id of the response in the path; of a POST, the response is continued."""
 
     path: str
     make: Make
     mocks: Sequence[str] = ("plain",)
+    again: tuple[str, str] | None = None
 
 
 def repeated(before: bytes, entry: bytes, after: bytes) -> Make:
@@ -120,6 +123,14 @@ ITEM_RESULT = b'{"type":"function_call_output","call_id":"c%d","output":"ok"}'
 BLOCK_RESULT = b'{"type":"tool_result","tool_use_id":"c%d","content":"ok"}'
 TOOL = b'{"type":"function","function":{"name":"f%d"}}'
 
+TOOL_ITEM = b'{"type":"function","name":"f%d","parameters":{}}'
+DEEP_ITEM = b'{"type":"shell_call","call_id":"c","action":{"commands":['
+DEEP_RESULT = b'{"type":"tool_result","tool_use_id":"c","content":['
+_CALL = b'{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"f",'
+
+OWN_TEXT = "word " * 2_000_000
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+SHELL = {"type": "shell_call", "call_id": "c", "action": {"commands": ["zz"]}}
 ANSWER = {"choices": [{"message": {"role": "assistant", "content": "ok"}}]}
 
 TABLES: dict[str, list[dict[str, Any]]] = {
@@ -143,15 +154,47 @@ TABLES: dict[str, list[dict[str, Any]]] = {
     "path": [{"match": {"body": {"$..zz": "zz"}}, "reply": "no"}, {"reply": "ok"}],
     "echo": [{"reply": {"generate": "echo"}}],
     "exact": [{"match": {"message": {"role": "user", "content": "zz"}}, "response": ANSWER}],
+    "exact call": [
+        {"match": {"message": {"role": "assistant", "tool_calls": [CALL]}}, "response": ANSWER}
+    ],
+    "exact item": [
+        {
+            "match": {"input": [SHELL]},
+            "response": {"output_text": "no"},
+        }
+    ],
+    "own": [{"reply": OWN_TEXT}],
+    "own, paced": [{"reply": OWN_TEXT, "latency": {"ttft": "1ms"}}],
+    "own, cut": [{"reply": OWN_TEXT, "fault": {"end": "cut", "after": {"tokens": 500_000}}}],
+    "echo, paced": [{"reply": {"generate": "echo"}, "latency": {"ttft": "1ms"}}],
 }
 """Tables of mocks by their names. Nothing in the shapes matches the first mock of each."""
-OWN_LISTS = {"exact": "openai"}
+OWN_LISTS = {"exact": "openai", "exact call": "openai", "exact item": "openai_response"}
 """The lists of the tables that are not of `mocks`."""
+
+OWN_ANSWERS = ("own", "own, paced", "own, cut")
+"""Tables with large answers, which are made for the first request."""
 
 CONVERSED = ("turn", "step", "user", "folded", "last_user", "not_user", "system", "any")
 """Tables for many messages."""
 RESULTS = ("turn", "user", "result", "result_id", "last_user", "any", "unmatched")
 """Tables for many tool results."""
+
+AGAIN = {
+    "retrieved": ("GET", ""),
+    "items": ("GET", "/input_items"),
+    "item": ("GET", "/input_items?order=asc&after=zz"),
+    "continued": ("POST", ""),
+    "deleted": ("DELETE", ""),
+}
+"""What is asked of a stored response, by the names of the rows."""
+_STORED = {
+    "items": repeated(_ITEMS, USER, b"]}"),
+    "item parts": repeated(_ITEMS + b'{"role":"user","content":[', ITEM_PART, b"]}]}"),
+    "item results": numbered(_ITEMS + USER + b",", ITEM_RESULT, b"]}"),
+    "item tools": numbered(b'{"model":"m","input":"hi","tools":[', TOOL_ITEM, b"]}"),
+    "item text": filled(b'{"model":"m","input":"', b"word ", b'"}'),
+}
 
 SHAPES: dict[str, Shape] = {
     "messages": Shape(
@@ -213,6 +256,39 @@ SHAPES: dict[str, Shape] = {
     "moderated": Shape(MODERATIONS, filled(b'{"model":"m","input":"', b"word ", b'"}')),
     "prompts": Shape(COMPLETIONS, repeated(b'{"model":"m","prompt":[', b'"hello"', b"]}")),
     "prompt": Shape(COMPLETIONS, filled(b'{"model":"m","prompt":"', b"word ", b'"}')),
+    "deep items": Shape(
+        RESPONSES,
+        repeated(_ITEMS + USER + b"," + DEEP_ITEM, b'"echo hello there"', b"]}}]}"),
+        ("plain", "user", "any", "unmatched", "exact item"),
+    ),
+    "deep results": Shape(
+        MESSAGES, repeated(_PARTS + DEEP_RESULT, PART, b"]}]}]}"), ("plain", "result", "unmatched")
+    ),
+    "arguments": Shape(
+        CHAT,
+        filled(_CHAT + USER + b"," + _CALL + b'"arguments":"[1', b",1", b']"}}]}]}'),
+        ("plain", "any", "exact call"),
+    ),
+    "item text": Shape(RESPONSES, _STORED["item text"], ("plain", "user", "echo")),
+    "item text, streamed": Shape(
+        RESPONSES,
+        filled(b'{"model":"m","stream":true,"input":"', b"word ", b'"}'),
+        ("echo", "echo, paced"),
+    ),
+    "asked": Shape(CHAT, lambda size: _CHAT + USER + b"]}", ("own", "own, paced", "own, cut")),
+    "asked for an item": Shape(
+        RESPONSES, lambda size: _ITEMS + USER + b"]}", ("own", "own, paced", "own, cut")
+    ),
+    "asked for a stream": Shape(
+        RESPONSES,
+        lambda size: b'{"stream":true,"model":"m","input":"hello"}',
+        ("own", "own, cut"),
+    ),
+    **{
+        f"{name}, {what}": Shape(RESPONSES, make, ("turn",), again)
+        for name, make in _STORED.items()
+        for what, again in AGAIN.items()
+    },
     "number": Shape(CHAT, filled(b'{"model":"m","temperature":1', b"0", b"," + ASKED)),
     "fraction": Shape(CHAT, filled(b'{"model":"m","temperature":0.', b"01", b"," + ASKED)),
     "space": Shape(CHAT, filled(b'{"model":"m",', b" ", ASKED)),
@@ -266,28 +342,49 @@ class Longest:
         events.Handle._run = self._run  # type: ignore[method-assign]  # as it was
 
 
-def post(base_url: str, path: str, body: bytes) -> int:
-    """Send a body and return the status of the answer, which is read."""
+def send(base_url: str, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+    """Send a request and return the status of the answer, and what is received of its body."""
     connection = http.client.HTTPConnection(base_url.removeprefix("http://"), timeout=60)
     try:
-        connection.request("POST", path, body, HEADERS)
+        connection.request(method, path, body, HEADERS)
         response = connection.getresponse()
-        response.read()
-        return response.status
+        try:
+            return response.status, response.read()
+        except (http.client.IncompleteRead, ConnectionError):  # it was cut
+            return response.status, b""
     finally:
         connection.close()
+
+
+def _ask_again(base_url: str, shape: Shape, body: bytes) -> tuple[str, str, bytes]:
+    """Store the response to a body. Returns the request about it."""
+    assert shape.again is not None
+    method, behind = shape.again
+    _, stored = send(base_url, "POST", shape.path, body)
+    response_id = json.loads(stored)["id"]
+    if method != "POST":
+        return method, f"{shape.path}/{response_id}{behind}", b""
+    return (
+        method,
+        shape.path,
+        b'{"model":"m","input":"hi","previous_response_id":"%b"}' % (response_id.encode()),
+    )
 
 
 async def measure(table: str, shape: Shape, size: int) -> tuple[float, int]:
     """Return the longest callback in seconds, and the status of the answer."""
     body = shape.make(size)
     async with AsyncServer({OWN_LISTS.get(table, "mocks"): TABLES[table]}) as server:
-        small = shape.make(200)
-        await asyncio.to_thread(post, server.base_url, shape.path, small)  # what is made once
+        asked = ("POST", shape.path, shape.make(200))
+        if table not in OWN_ANSWERS:
+            await asyncio.to_thread(send, server.base_url, *asked)  # what is made once
+        asked = ("POST", shape.path, body)
+        if shape.again is not None:
+            asked = await asyncio.to_thread(_ask_again, server.base_url, shape, body)
         gc.collect()
         gc.freeze()
         with Longest() as longest:
-            status = await asyncio.to_thread(post, server.base_url, shape.path, body)
+            status, _ = await asyncio.to_thread(send, server.base_url, *asked)
             await asyncio.sleep(0.3)  # in which what remains is let go of
         gc.unfreeze()
     return longest.seconds, status
