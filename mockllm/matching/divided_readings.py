@@ -206,6 +206,12 @@ def _results(prompt: Prompt) -> Pieces[Sequence[ToolResult]]:
     return (yield from read_slices(prompt.last_turn(), readings.results_among))
 
 
+def _parts(prompt: Prompt) -> Pieces[None]:
+    for message in prompt.last_messages:
+        yield from message.make_parts()
+        prompt.let_go_later((message.parts(),))
+
+
 _DIVIDED: dict[Reading, Divided] = {
     readings.messages: read_messages_in_pieces,
     readings.turns: _turns,
@@ -218,6 +224,7 @@ _DIVIDED: dict[Reading, Divided] = {
     readings.spoken_texts: _spoken_texts,
     readings.all_texts: _all_texts,
     readings.results: _results,
+    readings.parts: _parts,
     readings.result_texts: _result_texts,
     readings.all_result_texts: _all_result_texts,
 }

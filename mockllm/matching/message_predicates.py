@@ -9,6 +9,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple, Self, cast
 
+from mockllm.matching import readings
 from mockllm.matching.closeness import (
     RIGHT_KIND,
     SAME_CALL,
@@ -54,6 +55,10 @@ class LastMessagePredicate(Predicate):
         them is nearer than others, also where the id does not matter."""
         return ()
 
+    @property
+    def readings(self) -> tuple[Callable[[Prompt], Any], ...]:
+        return (readings.parts,) if self.named_calls else ()
+
     @abstractmethod
     def accepts(self, message: Message) -> bool:
         """Return True if `message` meets the condition."""
@@ -84,7 +89,7 @@ class LastMessagePredicate(Predicate):
         known = prompt.verdicts
         if known is None or self not in known:
             prompt.keep_verdict(self, any(map(self.accepts, prompt.last_messages)))
-            if effort.is_much(prompt.once(_search_effort)):
+            if effort.is_much(prompt.once(search_effort)):
                 yield False
 
     def _nearest_message(self, prompt: Prompt) -> Message:
@@ -212,7 +217,7 @@ class _ItemsPredicate(LastMessagePredicate):
         """Return the first difference, and the remedy if ``contains`` would match."""
         reason = self._size_reason(message.size) or self._item_reason(message)
         relaxed = self.relaxed
-        if relaxed is None or prompt.once(_search_effort) > MAX_REMEDY_EFFORT:
+        if relaxed is None or prompt.once(search_effort) > MAX_REMEDY_EFFORT:
             return reason
         if any(map(relaxed.predicate.accepts, prompt.last_messages)):
             reason += f"; the request contains it: {relaxed.remedy}"
@@ -276,7 +281,7 @@ class ItemsEndWith(_ItemsPredicate):
         return f"input has {found} {items}, expected {least}" if found < self.size else ""
 
 
-def _search_effort(prompt: Prompt) -> int:
+def search_effort(prompt: Prompt) -> int:
     """The nanoseconds that it takes to search the texts of the last messages for another."""
     texts = [message.search_texts for message in prompt.last_messages]
     characters = sum(map(len, chain.from_iterable(texts)))

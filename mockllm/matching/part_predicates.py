@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from mockllm.matching import readings
 from mockllm.matching.closeness import RIGHT_KIND, WRONG_KIND, closeness_of_start
+from mockllm.matching.effort import Effort
 from mockllm.matching.folding import explain_absence
-from mockllm.matching.message_predicates import CallPredicate, LastMessagePredicate, MessageContains
+from mockllm.matching.message_predicates import (
+    CallPredicate,
+    LastMessagePredicate,
+    MessageContains,
+    search_effort,
+)
 from mockllm.matching.parts import Part, is_within
-from mockllm.matching.predicate import Difference, Predicate
+from mockllm.matching.predicate import Difference, Headers, Predicate
 from mockllm.matching.texts import quote
 from mockllm.prompt import Message, Prompt
+from mockllm.prompt.message import PARTS_AT_ONCE
+
+PER_PART = 1_000  # nanoseconds to compare a part
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +49,32 @@ class MessageHasParts(CallPredicate):
     def named_calls(self) -> tuple[str, ...]:
         return (*self.call_ids, self.call_id) if self.call_id else self.call_ids
 
+    @property
+    def readings(self) -> tuple[Callable[[Prompt], Any], ...]:
+        return (readings.parts,)
+
     def accepts(self, message: Message) -> bool:
         if self.role is not None and self.role != message.role:
             return False
         return next(self._missing(message), None) is None
+
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        if self.is_decided(prompt):
+            return
+        holds = False
+        for message in prompt.last_messages:
+            missing: str | Part | None = None
+            for missing in self._missing(message, with_pauses=True):
+                if missing is not None:
+                    break
+                if effort.is_much(PER_PART * PARTS_AT_ONCE):
+                    yield False
+            prompt.keep_verdict((self, id(message)), missing)
+            is_of_role = self.role in (None, message.role)
+            holds = holds or (missing is None and is_of_role)
+        prompt.keep_verdict(self, holds)
+        if effort.is_much(prompt.once(search_effort)):
+            yield False
 
     def covers(self, later: Predicate) -> bool:
         if not isinstance(later, (MessageHasParts, MessageContains)):
@@ -54,19 +86,31 @@ class MessageHasParts(CallPredicate):
             any(text in other for other in later.required_texts) for text in self.texts
         ) and all(any(is_within(part.wanted, each.wanted) for each in parts) for part in self.parts)
 
-    def _missing(self, message: Message) -> Iterator[str | Part]:
-        """Yield the texts, then the parts, that the message does not contain."""
+    def _missing(
+        self, message: Message, *, with_pauses: bool = False
+    ) -> Iterator[str | Part | None]:
+        """Yield the texts, then the parts, that the message does not contain; `with_pauses`, None
+        for each pause between."""
         for text in self.texts:
             if not any(text in other for other in message.search_texts):
                 yield text
         for part in self.parts:
-            if not any(is_within(part.wanted, other.value) for other in message.parts()):
+            found = message.parts()
+            for start in range(0, len(found), PARTS_AT_ONCE):
+                some = found[start : start + PARTS_AT_ONCE]
+                if any(is_within(part.wanted, other.value) for other in some):
+                    break
+                if with_pauses:
+                    yield None
+            else:
                 yield part
 
     def _miss(self, message: Message, prompt: Prompt, above: int) -> Difference:
         text = next(iter(self.required_texts), "")
         closeness = closeness_of_start(text, message, prompt, above)
-        missing = next(self._missing(message))
+        verdicts = prompt.verdicts or {}
+        missing = verdicts.get((self, id(message))) or next(self._missing(message))
+        assert missing is not None
         return Difference(closeness, partial(_missing_reason, missing, message))
 
 
@@ -102,9 +146,12 @@ class ItemsEndLike(LastMessagePredicate):
         items: Sequence[Any] = message.items or ()
         for wanted, item in zip(reversed(self.items), reversed(items), strict=False):
             if isinstance(wanted, Part):
-                if not any(is_within(wanted.wanted, each.value) for each in message.parts_of(item)):
+                if not any(
+                    is_within(wanted.wanted, each.value)
+                    for each in message.parts_of(message.without_lists(item))
+                ):
                     return wanted
-            elif message.canonical(item) != wanted:
+            elif message.is_item_longer(item, len(wanted)) or message.canonical(item) != wanted:
                 return wanted
         return None
 

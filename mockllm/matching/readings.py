@@ -216,6 +216,12 @@ def results_among(messages: Iterable[ConversationMessage]) -> Iterator[ToolResul
     return (message for message in messages if isinstance(message, ToolResult))
 
 
+def parts(prompt: Prompt) -> None:
+    """The parts of the last messages, which are kept with them."""
+    for message in prompt.last_messages:
+        message.parts()
+
+
 def has_result(messages: Iterable[ConversationMessage]) -> bool:
     """Return True if one of the messages is a tool result."""
     return any(isinstance(message, ToolResult) for message in messages)

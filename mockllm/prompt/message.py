@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
 # Messages and prompts are not to be modified, but are not frozen dataclasses: those take a
 # microsecond longer to create, and each request needs one of each.
+
+
+PARTS_AT_ONCE = 500  # that are made without a pause: 1 to 2 ms
 
 
 class MessagePart(NamedTuple):
@@ -31,6 +34,9 @@ class ItemSizes(NamedTuple):
 
     has_many: Callable[[Any], bool]
     """Returns True if an item has thousands of values."""
+
+    without_lists: Callable[[Any], Any]
+    """Returns an item without the entries of its content or output."""
 
 
 @dataclass(slots=True)
@@ -60,7 +66,8 @@ class Message:
     _keys_by_size: dict[int, bytes] | None = field(default=None, repr=False, compare=False)
     _item_keys: list[bytes] | None = field(default=None, repr=False, compare=False)
     """The canonical forms of the last items, in reverse order."""
-    _parts: tuple[MessagePart, ...] | None = field(default=None, repr=False, compare=False)
+    _parts: Sequence[MessagePart] | None = field(default=None, repr=False, compare=False)
+    _call_ids: Sequence[str] | None = field(default=None, repr=False, compare=False)
 
     @property
     def size(self) -> int:
@@ -86,10 +93,19 @@ class Message:
             return False
         if self.least_size > longest:
             return True
-        sizes = self.sizes
-        return sizes is not None and any(
-            sizes.is_longer(item, longest) for item in islice(reversed(self.items), size)
+        if self.sizes is None:
+            return False
+        return any(
+            self.is_item_longer(item, longest) for item in islice(reversed(self.items), size)
         )
+
+    def is_item_longer(self, item: Any, longest: int) -> bool:
+        """Return True if the canonical form of an item has certainly more than `longest` bytes."""
+        return self.sizes is not None and self.sizes.is_longer(item, longest)
+
+    def without_lists(self, item: Any) -> Any:
+        """Return an item of a large request without the entries of its content or output."""
+        return item if self.sizes is None else self.sizes.without_lists(item)
 
     def has_many_values(self, size: int) -> bool:
         """Return True if the last `size` items of a large request have so many values that their
@@ -118,13 +134,27 @@ class Message:
             self._keys_by_size[size] = key
         return key
 
-    def parts(self) -> tuple[MessagePart, ...]:
+    def parts(self) -> Sequence[MessagePart]:
         """Return the parts of the last item. Computed on first use and cached, because most rules
         do not look at them."""
         if self._parts is None:
-            self._parts = tuple(self.parts_of(self.items[-1])) if self.items else ()
-        return self._parts
+            for _ in self.make_parts():
+                pass
+        return self._parts or ()
 
-    def call_ids(self) -> tuple[str, ...]:
+    def make_parts(self) -> Iterator[bool]:
+        """Make the parts of the last item, unless they are made, with pauses."""
+        if self._parts is not None:
+            return
+        found: list[MessagePart] = []
+        for part in self.parts_of(self.items[-1]) if self.items else ():
+            found.append(part)
+            if not len(found) % PARTS_AT_ONCE:
+                yield False
+        self._parts = found
+        self._call_ids = [part.call_id for part in found if part.call_id]
+
+    def call_ids(self) -> Sequence[str]:
         """Return the ids of the calls whose results are in the last item."""
-        return tuple(part.call_id for part in self.parts() if part.call_id)
+        self.parts()
+        return self._call_ids or ()

@@ -103,7 +103,13 @@ def sizes_of(normalise: Callable[[dict[str, Any]], Any]) -> ItemSizes:
         compared = normalise(item | long)
         return any(name in compared for name in long) or jsontext.is_longer(compared, size)
 
-    return ItemSizes(is_longer, lambda item: jsontext.has_many_values(item, MAX_VALUES))
+    def has_many(item: dict[str, Any]) -> bool:
+        return jsontext.has_many_values(item, MAX_VALUES)
+
+    def without_lists(item: dict[str, Any]) -> dict[str, Any]:
+        return item | {name: [] for name in _LISTS if isinstance(item.get(name), list)}
+
+    return ItemSizes(is_longer, has_many, without_lists)
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -287,6 +293,11 @@ def compile_part(part: MessagePart, text_names: TextNames) -> Part:
     """Compile a part of a mock's message, in normalised form."""
     wanted = mark_texts(part.value, text_names)
     return Part(b"%b" % jsontext.canonical(wanted), wanted, part.call_id)
+
+
+def spread_lazily(value: Any, part: Callable[[Any], Any]) -> Iterator[Any]:
+    """What `spread` returns, one part after the other."""
+    return map(part, value) if isinstance(value, list) else iter(spread(value))
 
 
 def spread(value: Any, part: Callable[[Any], Any] = lambda part: part) -> list[Any]:

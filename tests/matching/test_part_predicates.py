@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockllm.exchange import Request
+from mockllm.matching import part_predicates
+from mockllm.matching.divided_readings import in_pieces
+from mockllm.matching.effort import Effort, finish
 from mockllm.matching.predicate import Predicate
-from mockllm.prompt import Prompt
+from mockllm.prompt import Prompt, message
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.api import API
 from mockllm.providers.openai.chat import CHAT
@@ -146,3 +151,61 @@ def test_a_mock_covers_those_that_ask_for_more() -> None:
     assert not with_text.covers(call)
     assert not call.covers(text)
     assert not both.covers(with_text)
+
+
+# --- In pieces -----------------------------------------------------------------------------------
+
+BLOCKS = st.lists(
+    st.sampled_from([TEXT, IMAGE, result("t"), result("t", content="15"), result("u")]), max_size=4
+)
+
+
+def reason_of(predicate: Predicate, prompt: Prompt) -> str | None:
+    difference = predicate.difference(prompt, {})
+    if difference is None:
+        return None
+    assert callable(difference.reason)
+    return f"{difference.closeness}: {difference.reason()}"
+
+
+@given(BLOCKS, BLOCKS, st.integers(1, 3))
+def test_parts_that_are_compared_in_pieces_decide_the_same(
+    wanted: list[Any], found: list[Any], most: int
+) -> None:
+    predicate = MESSAGES.compile_match(user(wanted), True)
+    at_once, divided = blocks(*found), blocks(*found)
+    expected = reason_of(predicate, at_once)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(message, "PARTS_AT_ONCE", most)
+        patch.setattr(part_predicates, "PARTS_AT_ONCE", most)
+        for _ in in_pieces(divided, predicate.readings):
+            pass
+        for _ in predicate.decide_in_pieces(divided, {}, Effort()):
+            pass
+
+        assert reason_of(predicate, divided) == expected
+        assert [*divided.last_messages[-1].call_ids()] == [*at_once.last_messages[-1].call_ids()]
+
+
+def test_many_parts_are_made_and_compared_with_pauses() -> None:
+    """250,000 parts held the loop for 500 ms."""
+    prompt = blocks(*[IMAGE] * 20_000)
+    predicate = MESSAGES.compile_match(user([result("t")]), True)
+
+    assert len(list(in_pieces(prompt, predicate.readings))) >= 40
+    assert len(list(predicate.decide_in_pieces(prompt, {}, Effort()))) >= 10
+    assert reason_of(predicate, prompt) == "2: no result of call 't', found no result"
+
+
+@pytest.mark.parametrize("call_id", ["t", "u"])
+def test_the_entries_of_a_large_output_are_not_looked_at_for_its_call(call_id: str) -> None:
+    """A mock without a content means any output of the call: 250,000 parts held the loop for
+    500 ms."""
+    large = output("t", output=[{"type": "input_text", "text": "x"}] * 10_000)
+    body = orjson.dumps({"model": "m", "input": [large]})
+    prompt = finish(RESPONSES.decode_in_pieces(Request.of("POST", "/", body=body), {}, []))
+    predicate = RESPONSES.compile_match([output(call_id)], True)
+    small = RESPONSES.decode(Request.of("POST", "/", body=body), {})
+
+    assert reason_of(predicate, prompt) == reason_of(predicate, small)
+    assert (reason_of(predicate, prompt) is None) is (call_id == "t")

@@ -141,7 +141,7 @@ def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message
 
 def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:
     """The blocks of a message. Of results of tools, the content is a list too."""
-    for block in normalise.spread(message.get("content"), _part):
+    for block in normalise.spread_lazily(message.get("content"), _part):
         call_id = block.get("tool_use_id") if isinstance(block, dict) else None
         yield MessagePart(block, normalise.text(call_id))
 

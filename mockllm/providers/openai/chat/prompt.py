@@ -204,8 +204,8 @@ def _large_message(message: dict[str, Any]) -> Generator[None, None, Message]:
 
 def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:
     """The parts of a message. The result of a call is one part, with the content as a list."""
-    content = normalise.spread(message.get("content"), _part)
     if message["role"] in ("tool", "function"):
+        content = normalise.spread(message.get("content"), _part)
         names = MEMBERS[message["role"]]
         result = normalise.known_members(message, names) | {"type": "tool_result"}
         del result["role"]
@@ -214,7 +214,7 @@ def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:
             result["content"] = content
         yield MessagePart(result, normalise.text(message.get("tool_call_id")))
     else:
-        yield from map(MessagePart, content)
+        yield from map(MessagePart, normalise.spread_lazily(message.get("content"), _part))
 
 
 def _part(part: Any) -> Any:
