@@ -93,5 +93,5 @@ def test_a_mock_may_be_as_in_a_list_of_a_file() -> None:
     added = compile_added(mock, 3, field="mocks")
 
     assert str(added.place) == "added[3] 'a'"
-    with pytest.raises(ConfigError, match="unknown key, expected one of"):
+    with pytest.raises(ConfigError, match="user: write it into 'match'"):
         compile_added({"user": "Hello", "reply": "Hi"}, 4, field="mocks")
