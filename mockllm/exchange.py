@@ -8,7 +8,7 @@ reply to reply, and tests of them never sleep.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import chain
@@ -309,11 +309,13 @@ class Reply:
 
 def _steps(frames: Frames) -> Iterator[Step]:
     for frame in frames:
-        if isinstance(frame, bytes):
-            yield Step((frame,))
-            continue
-        pieces: list[bytes] = []
-        for piece in frame:
-            pieces.append(piece)
-            yield PAUSE
-        yield Step(tuple(pieces))
+        yield Step((frame,) if isinstance(frame, bytes) else (yield from with_pauses(frame)))
+
+
+def with_pauses(pieces: Iterator[bytes]) -> Generator[Step, None, tuple[bytes, ...]]:
+    """Return the pieces of a frame; there is a `PAUSE` after each."""
+    made: list[bytes] = []
+    for piece in pieces:
+        made.append(piece)
+        yield PAUSE
+    return tuple(made)

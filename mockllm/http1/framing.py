@@ -39,6 +39,10 @@ class Frame(NamedTuple):
     gate: str = ""
 
 
+PAUSE = Frame(0.0, b"")
+"""The frame of a step that sends nothing (`exchange.PAUSE`)."""
+
+
 def must_close(reply: Reply, *, is_http11: bool) -> bool:
     """True if `reply` ends with the connection: one without a length, to a client that does not
     understand chunks."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from mockllm.exchange import Step
+from mockllm.exchange import Step, with_pauses
 from mockllm.prompt import ResponseOptions
 from mockllm.providers.counts import count
 from mockllm.wire.chunking import Chunk
@@ -36,8 +36,8 @@ class Speaker:
     events: Callable[[Object, ResponseOptions, Chunk], Iterator[Object]]
     """The events of the stream of a completed response."""
 
-    frame: Callable[[Object], bytes]
-    """An event as bytes."""
+    frame: Callable[[Object], bytes | Iterator[bytes]]
+    """An event as bytes, a large one in pieces if the opening has an event."""
 
     characters: Callable[[Object], int]
     """The number of characters of the model's output in an event."""
@@ -119,16 +119,18 @@ def meter(speaker: Speaker, events: Iterable[Object], speech: Speech) -> Iterato
 
     The first event with output is complete with at least one token. What comes before it and is not
     part of the opening comes together with it: load tools take the first event for the first token.
+    After each piece of a large event, there is a `PAUSE`.
     """
     said = complete = 0
-    held: list[bytes] = []
+    held: list[tuple[bytes, ...]] = []
     for number, event in enumerate(events):
         data, characters = speaker.frame(event), speaker.characters(event)
+        pieces = (data,) if isinstance(data, bytes) else (yield from with_pauses(data))
         said += characters
         if number < speaker.opening or (said and not characters):
-            yield Step((data,))
+            yield Step(pieces)
             continue
-        held.append(data)
+        held.append(pieces)
         if characters:
             before, complete = complete, max(_tokens_until(said, speech), 1)
             yield from _together(held, complete - before)
@@ -152,8 +154,8 @@ def _tokens_until(said: int, speech: Speech) -> int:
     return speech.hidden + min(rounded, shown)
 
 
-def _together(frames: Iterable[bytes], tokens: int) -> Iterator[Step]:
+def _together(frames: Iterable[tuple[bytes, ...]], tokens: int) -> Iterator[Step]:
     """Yield `frames` as steps that are complete with the same token."""
-    for data in frames:
-        yield Step((data,), tokens=tokens)
+    for pieces in frames:
+        yield Step(pieces, tokens=tokens)
         tokens = 0

@@ -22,7 +22,7 @@ from typing import Any
 
 from mockllm.engine.decision import End
 from mockllm.exchange import Ending, EndingKind, Pacing
-from mockllm.http1.framing import LAST_CHUNK
+from mockllm.http1.framing import LAST_CHUNK, PAUSE
 from mockllm.replies.pools import Pool
 from mockllm.serve.closing import close
 from mockllm.serve.direct_writes import write
@@ -196,7 +196,8 @@ class PacedPlayer(TokenSteps):
         return self._lane.time_at(min(self._until, self._interrupted_at, now))
 
     def _take_due(self, now: float) -> Due:
-        """Take the frames that are due by `now`, after those that were taken already."""
+        """Take the frames that are due by `now`, up to a pause, after those that were taken
+        already."""
         parts, dues, count = self._taken or Due([], [], 0)
         self._taken = None
         size = sum(map(len, parts))
@@ -212,7 +213,8 @@ class PacedPlayer(TokenSteps):
                 self._begin_decoding()
                 own = self._reach(now)
                 continue
-            _, data, cut, tokens, gate = self._next
+            frame = self._next
+            _, data, cut, tokens, gate = frame
             if gate and self._gates.arrive(self._session, gate, self):
                 self.gate, self._due = gate, math.inf
                 break
@@ -226,6 +228,8 @@ class PacedPlayer(TokenSteps):
                 dues.append(self._lane.real_time_of(self._due))
                 count += tokens
             self._take()
+            if not data and frame == PAUSE:
+                break
         return Due(parts, dues, count)
 
     def _count(self, dues: list[float], tokens: int, *, is_late: bool) -> None:
@@ -240,10 +244,10 @@ class PacedPlayer(TokenSteps):
             self._measured.count(dues, tokens)
 
     def _follows_tokens(self) -> bool:
-        """True if nothing but time is waited for before the next frame, which has no gate, is not
-        cut and is not the first with tokens."""
+        """True if nothing but time is waited for before the next frame, which has data and no gate,
+        is not cut and is not the first with tokens."""
         following = self._next
-        if following is None or following.size is not None or following.gate:
+        if following is None or following.size is not None or following.gate or not following.data:
             return False
         if self._is_first or self._awaits_token or self._is_behind or self.first_byte is None:
             return False

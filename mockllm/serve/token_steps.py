@@ -119,6 +119,7 @@ class TokenSteps(Sender):
                 following is None
                 or following.size is not None
                 or following.gate
+                or not following.data  # it may be a pause
                 or size > MAX_UNSENT
             ):
                 self._taken = Due(parts, dues, count)

@@ -163,9 +163,12 @@ def test_a_large_answer_is_encoded_in_pieces(api: API, others: dict[str, Any]) -
     assert decisions[1].reply.has_length
 
 
-@pytest.mark.parametrize("fault", [None, {"pause": 1}])
-def test_the_large_events_of_a_stream_are_encoded_in_pieces(fault: Any) -> None:
-    others = {} if fault is None else {"fault": fault}
+@pytest.mark.parametrize("latency", [{}, {"latency": {"ttft": "1ms"}}], ids=["", "paced"])
+@pytest.mark.parametrize("fault", [{}, {"fault": {"pause": 1}}], ids=["", "fault"])
+def test_the_large_events_of_a_stream_are_encoded_in_pieces(
+    fault: dict[str, Any], latency: dict[str, Any]
+) -> None:
+    others = fault | latency
     app = LoneApp(build_engine({"mocks": [{"reply": {"generate": "echo"}, **others}]}))
     text = "word " * 200_000
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mockllm.engine.decision import End
 from mockllm.exchange import Ending, EndingKind, PoolRule
-from mockllm.http1.framing import Frame
-from mockllm.serve.clock import RESOLUTION
+from mockllm.http1.framing import PAUSE, Frame
+from mockllm.serve.clock import MAX_TICK, RESOLUTION
 from mockllm.serve.player import MAX_UNSENT
 from mockllm.wire import placeholders
 from tests.support.goldens import FRESH
@@ -380,6 +380,33 @@ def test_a_large_answer_leaves_in_pieces_as_the_peer_takes_them() -> None:
 
 
 # --- Lateness -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", [[], frames_of(1, 1)], ids=["head", "tokens"])
+def test_the_loop_has_its_turn_after_a_pause(before: list[Frame]) -> None:
+    time = ManualTime()
+    made = 0
+
+    def frames() -> Iterator[Frame]:
+        nonlocal made
+        yield from before
+        for _ in range(5):
+            time.stall(2 * MAX_TICK)  # in which a piece is made
+            made += 1
+            yield PAUSE
+        yield Frame(0.0, b"large")
+
+    turns: list[int] = []
+    answer = Answer(time, time.clock(), pacing(), frames())
+    while not answer.is_over:
+        time.run_next()
+        turns.append(made)
+
+    assert max(after - begun for begun, after in pairwise([0, *turns])) <= 2
+    assert answer.peer.got[-1][1] == b"large"
+    assert b"".join(data for _, data in answer.peer.got) == b"".join(
+        frame.data for frame in [*before, Frame(0.0, b"large")]
+    )
 
 
 def test_lateness_is_from_when_a_step_was_due() -> None:

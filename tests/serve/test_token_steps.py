@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mockllm.engine.decision import End
 from mockllm.exchange import COMPLETE, Ending, EndingKind, PoolRule
-from mockllm.http1.framing import Frame
+from mockllm.http1.framing import PAUSE, Frame
 from mockllm.observers.metric_cells import LATE_SUM
 from mockllm.serve import token_steps
 from mockllm.serve.paced_player import PacedPlayer
@@ -28,7 +28,7 @@ FRAMES = st.lists(
     st.builds(
         Frame,
         st.sampled_from([0.0, 0.0, 0.005, 1.0]),
-        st.sampled_from([b"a", b"bc", placeholders.UNIQUE_ID, b"d" * MAX_UNSENT]),
+        st.sampled_from([b"a", b"bc", b"", placeholders.UNIQUE_ID, b"d" * MAX_UNSENT]),
         st.sampled_from([None, None, None, 1]),
         st.sampled_from([1, 1, 1, 0, 3]),
         st.sampled_from(["", "", "", "gate"]),
@@ -79,6 +79,13 @@ def _history(
 @example(
     [*[Frame(0.0, b"a", None, 1, "")] * 3, Frame(0.0, b"a", None, 1, "gate")],
     [(0.02, "run"), (0.02, "stall"), (1.0, "run")],
+    COMPLETE,
+    ALONE,
+    0.0,
+)
+@example(
+    [*[Frame(0.0, b"a", None, 1)] * 3, *[PAUSE] * 5, Frame(0.0, b"a"), Frame(0.0, b"a", None, 1)],
+    [(1.0, "run")],
     COMPLETE,
     ALONE,
     0.0,

@@ -63,6 +63,10 @@ class ManualTime:
         if until < float("inf"):
             self.now = max(self.now, until)
 
+    def run_next(self) -> None:
+        """Let time pass until the next timer, which must be set."""
+        self._fire(max(self._timers[0][0], self.now))
+
     def stall(self, seconds: float) -> None:
         """Let time pass without a timer, as if the loop was busy."""
         self.now += seconds

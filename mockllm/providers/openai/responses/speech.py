@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm.providers.openai.responses.answer import USAGE, complete
-from mockllm.providers.openai.responses.stream import events, frame
+from mockllm.providers.openai.responses.stream import events, frame_or_pieces
 from mockllm.providers.speech import Speaker
 
 
@@ -25,7 +25,7 @@ def _is_thought(event: dict[str, Any]) -> bool:
 SPEAKER = Speaker(
     complete=complete,
     events=events,
-    frame=frame,
+    frame=frame_or_pieces,
     characters=_count_characters,
     is_thought=_is_thought,
     output=USAGE.output,
