@@ -7,11 +7,16 @@ happens at a place: that is `replies.faults`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from mockllm.exchange import Step
+from mockllm.limits import KIB
 from mockllm.wire import jsontext, placeholders, sse
+
+PIECE = 128 * KIB  # bytes of a large answer that are read at a time
 
 
 class Event(NamedTuple):
@@ -74,8 +79,11 @@ class StreamReading:
     def __getitem__(self, index: int) -> Event:
         event = self._read.get(index)
         if event is None:
-            value = parse_event(self._steps[index].data)
-            event = self._read[index] = self._anatomy.read_event(value)
+            data = self._steps[index].data
+            event = self._anatomy.read_event(parse_event(_Abridged(data, PIECE).text))
+            if event.text and len(data) > 2 * PIECE:
+                event = self._anatomy.read_event(parse_event(data))
+            self._read[index] = event
         return event
 
 
@@ -89,30 +97,66 @@ def parse_event(frame: bytes) -> Any:
         return data.decode(errors="replace")
 
 
-class Words(NamedTuple):
-    """Words of the model in the body of a whole answer: the `text`, as UTF-8, and where it begins.
-    In the body, characters of it may be escaped."""
+class Joined:
+    """Pieces as if they were joined, which takes 6 ms for 10 MB: only slices of them are."""
 
-    text: bytes
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self._pieces = pieces
+        self._ends = list(accumulate(map(len, pieces)))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, end, _ = part.indices(len(self))
+        first, last = bisect_right(self._ends, start), bisect_right(self._ends, end)
+        found = b"".join(self._pieces[first : last + 1])
+        before = self._ends[first - 1] if first else 0
+        return found[start - before : end - before]
+
+
+class Words(NamedTuple):
+    """Words of the model in the `body` of a whole answer, from `start` to `end`, in which
+    characters of a text may be escaped."""
+
+    body: bytes | Joined
     start: int
+    end: int
     is_argument: bool
     is_escaped: bool
+    piece: int = PIECE
+
+    @property
+    def size(self) -> int:
+        """The size of the text, as UTF-8."""
+        if not self.is_escaped:
+            return self.end - self.start
+        return sum(_text_size(part) for _, part in self._parts())
 
     def offset(self, count: int) -> int:
         """Return the place in the body after so many bytes of the text, or after the character that
         is not over there."""
-        while count < len(self.text) and self.text[count] & 0xC0 == 0x80:
-            count += 1
         if not self.is_escaped:
-            return self.start + count
-        part = self.text[:count].decode(errors="surrogatepass")
-        return self.start + len(jsontext.dumps(part)) - 2
+            return _end_of_character(self.body, self.start + count, self.end)
+        for at, part in self._parts():
+            size = _text_size(part)
+            if count < size:
+                text = _text_of(part).encode()
+                before = text[: _end_of_character(text, count, size)].decode()
+                return at + len(jsontext.dumps(before)) - 2
+            count -= size
+        return self.end
+
+    def _parts(self) -> Iterator[tuple[int, bytes]]:
+        return _parts(self.body, self.start, self.end, self.piece)
 
 
-def find_words(body: bytes, anatomy: Anatomy) -> list[Words]:
-    """Return the words of the model in a whole answer, in the order in which they are generated."""
+def find_words(body: bytes | Joined, anatomy: Anatomy, piece: int = PIECE) -> list[Words]:
+    """Return the words of the model in a whole answer, in the order in which they are generated. A
+    large body is read in pieces of about this size, 12 bytes at least."""
+    short = _Abridged(body, piece)
     try:
-        answer = jsontext.loads(placeholders.stand_in(body), max_values=None)
+        answer = jsontext.loads(placeholders.stand_in(short.text), max_values=None)
     except ValueError:
         return []
     if not isinstance(answer, dict):
@@ -122,15 +166,87 @@ def find_words(body: bytes, anatomy: Anatomy) -> list[Words]:
     for member, value, is_argument in anatomy.read_answer(answer):
         encoded = jsontext.dumps(value)
         key = jsontext.dumps(member) + b":" + encoded
-        at = body.find(key, searched.get(key, 0))
+        at = short.text.find(key, searched.get(key, 0))
         if at < 0:
             continue
-        searched[key] = at + len(key)
+        end = searched[key] = at + len(key)
         is_text = isinstance(value, str)
-        start = at + len(key) - len(encoded) + is_text
-        text = value.encode(errors="surrogatepass") if is_text else encoded
-        found.append(Words(text, start, is_argument, is_text))
+        start = short.place(end - len(encoded) + is_text)
+        found.append(Words(body, start, short.place(end - is_text), is_argument, is_text, piece))
     return found
+
+
+class _Abridged:
+    """A JSON text in which the pieces of large strings are replaced by their numbers, because to
+    decode and search 10 MB takes 30 ms. A text of at most two pieces is as it was."""
+
+    def __init__(self, body: bytes | Joined, piece: int) -> None:
+        self.text = b""
+        self._ends: list[int] = []
+        """Where the numbers end."""
+        self._missing: list[int] = []
+        """The bytes that are missing up to there."""
+        if len(body) > 2 * piece:
+            self._abridge(body, piece)
+        else:
+            self.text = body[:]
+
+    def place(self, at: int) -> int:
+        """Return the place in the body of a place in the text that is in no number."""
+        index = bisect_right(self._ends, at)
+        return at + self._missing[index - 1] if index else at
+
+    def _abridge(self, body: bytes | Joined, piece: int) -> None:
+        kept: list[bytes] = []
+        size, in_string = 0, False
+        for at, part in _parts(body, 0, len(body), piece):
+            quotes = jsontext.without_escaped_quotes(part).count(b'"')
+            if in_string and not quotes:
+                number = b"\x7f%d\x7f" % len(self._ends)
+                self._ends.append(size + len(number))
+                self._missing.append(at + len(part) - self._ends[-1])
+                part = number
+            in_string ^= quotes % 2 == 1
+            kept.append(part)
+            size += len(part)
+        self.text = b"".join(kept)
+
+
+def _parts(body: bytes | Joined, start: int, end: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the parts of a JSON text between two places, each with its place. They have about this
+    size, and neither a character nor its escape is divided."""
+    while start < end:
+        after = _end_of_character(body, min(start + size, end), end)
+        part = body[start:after]
+        if after < end:
+            part = jsontext.without_open_escape(part)
+            at = part.rfind(b"\\u", len(part) - 5)
+            if at >= 0:  # unless the backslash is escaped
+                part = part if jsontext.without_open_escape(part[: at + 1])[at:] else part[:at]
+        yield start, part
+        start += len(part)
+
+
+def _end_of_character(text: bytes | Joined, at: int, end: int) -> int:
+    """Return `at`, or where the character ends that `at` is in, before `end`."""
+    for byte in text[at : min(at + 3, end)]:  # it has at most four
+        if byte & 0xC0 != 0x80:
+            break
+        at += 1
+    return at
+
+
+def _text_size(part: bytes) -> int:
+    """Return the size of a part of a JSON string, as UTF-8, when it is decoded."""
+    if b"\\" not in part:
+        return len(part)
+    if b"\\u" in part:
+        return len(_text_of(part).encode())
+    return len(part) - part.count(b"\\") + part.count(rb"\\")
+
+
+def _text_of(part: bytes) -> str:
+    return str(jsontext.loads(b'"%b"' % part))
 
 
 def texts_of(value: Any, names: Iterable[str]) -> str:

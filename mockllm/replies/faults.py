@@ -18,14 +18,15 @@ announced before; everything else is put between steps.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from itertools import accumulate
+from functools import cached_property, partial
+from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
 from mockllm.exchange import Ending, EndingKind, Interruption, Reply, Step
-from mockllm.replies.anatomy import Anatomy, StreamReading, Words, find_words, parse_event
+from mockllm.replies.anatomy import Anatomy, Joined, StreamReading, Words, find_words, parse_event
 from mockllm.wire import placeholders
 from mockllm.wire.tokens import BYTES_PER_TOKEN
 
@@ -172,7 +173,8 @@ class _Body:
         assert isinstance(steps, tuple)
         if not reply.streamed:
             tokens = sum(step.tokens for step in steps)
-            steps = (Step((b"".join(step.data for step in steps),), tokens=tokens),)
+            pieces = tuple(chain.from_iterable(step.pieces for step in steps))
+            steps = (Step(pieces, tokens=tokens),)
         self.steps: tuple[Step, ...] = steps
         self.end = Cut(len(steps))
         self._streamed = reply.streamed
@@ -200,8 +202,13 @@ class _Body:
             return _STREAM_PLACES[place.word](self._events, place)
         if place.word in ("events", "event"):
             raise NoSuchPlaceError("the answer is not a stream and has no events")
-        words = [] if self._anatomy is None else find_words(self.steps[0].data, self._anatomy)
-        return Cut(0, _WHOLE_PLACES[place.word](words, place))
+        return Cut(0, _WHOLE_PLACES[place.word](self._words, place))
+
+    @cached_property
+    def _words(self) -> list[Words]:
+        if self._anatomy is None:
+            return []
+        return find_words(Joined(self.steps[0].pieces), self._anatomy)
 
     def _after_bytes(self, count: int) -> Cut:
         left = count
@@ -221,19 +228,15 @@ class _Body:
         found: list[Step] = []
         for index in range(start.step, min(end.step + 1, len(self.steps))):
             step = self.steps[index]
-            first = self._whole_placeholder(step, start.offset) if index == start.step else 0
-            last = self._whole_placeholder(step, end.offset) if index == end.step else None
+            first = _whole_placeholder(step, start.offset) if index == start.step else 0
+            last = _whole_placeholder(step, end.offset) if index == end.step else None
             if first or last is not None:
-                data = step.data[first:last]
-                if not data:
+                pieces = _part_of(step.pieces, first, sys.maxsize if last is None else last)
+                if not pieces:
                     continue
-                pieces = placeholders.cut(data)
                 step = Step(pieces) if first else step._replace(pieces=pieces)
             found.append(step)
         return found
-
-    def _whole_placeholder(self, step: Step, offset: int) -> int:
-        return placeholders.end_of_placeholder(step.data, offset) if offset else 0
 
     def size_after(self, cut: Cut) -> int:
         """Return the number of bytes behind a cut."""
@@ -245,7 +248,7 @@ class _Body:
         if cut.step >= len(self.steps):
             return 0
         data = self.steps[cut.step].data[cut.offset :]
-        wide = _WIDE.search(data)
+        wide = None if data.isascii() else _WIDE.search(data)  # which takes long
         return len(data) // 2 if wide is None else wide.end()
 
     def interruption(self, fault: Fault) -> Interruption:
@@ -264,6 +267,29 @@ class _Body:
         found = self._anatomy.error_events(dict(error), first, sent)
         frames = (placeholders.undo_stand_in(self._anatomy.frame(event)) for event in found)
         return [Step((frame,)) for frame in frames]
+
+
+def _part_of(pieces: Sequence[bytes], first: int, last: int) -> tuple[bytes, ...]:
+    """Return the bytes from `first` to `last` of joined pieces, in pieces that are not large. What
+    is not cut is not copied."""
+    found: list[bytes] = []
+    for piece in pieces:
+        part = piece[max(first, 0) : max(last, 0)]
+        if part:
+            found += placeholders.cut(part)
+        first -= len(piece)
+        last -= len(piece)
+    return tuple(found)
+
+
+def _whole_placeholder(step: Step, offset: int) -> int:
+    """Return the offset behind the placeholder of the delivery that an `offset` in a step is in."""
+    before = 0
+    for piece in step.pieces if offset else ():
+        if before < offset < before + len(piece):  # none is divided between two
+            return before + placeholders.end_of_placeholder(piece, offset - before)
+        before += len(piece)
+    return offset
 
 
 # --- Places in a stream --------------------------------------------------------------------------
@@ -377,13 +403,14 @@ _STREAM_PLACES: dict[str, Callable[[StreamReading, Place], Cut]] = {
 def _offset_of_token(words: Sequence[Words], place: Place) -> int:
     left = int(place.number) * BYTES_PER_TOKEN
     if place.total:
-        left = _share(place, sum(len(each.text) for each in words))
+        left = _share(place, sum(each.size for each in words))
     said = 0
     for each in words:
-        if len(each.text) >= left:
+        size = each.size
+        if size >= left:
             return each.offset(left)
-        left -= len(each.text)
-        said += len(each.text)
+        left -= size
+        said += size
     if said and left < BYTES_PER_TOKEN:
         return _offset_of_finish(words, place)
     return _too_few_tokens(said).offset
@@ -391,15 +418,15 @@ def _offset_of_token(words: Sequence[Words], place: Place) -> int:
 
 def _offset_in_arguments(words: Sequence[Words], place: Place) -> int:
     for each in words:
-        if each.is_argument and each.text:
-            return each.offset(len(each.text) // 2)
+        if each.is_argument and each.size:
+            return each.offset(each.size // 2)
     raise NoSuchPlaceError("the answer has no tool call with arguments")
 
 
 def _offset_of_finish(words: Sequence[Words], place: Place) -> int:
     if not words:
         raise NoSuchPlaceError("the answer has no words of a model")
-    return words[-1].offset(len(words[-1].text))
+    return words[-1].end
 
 
 _WHOLE_PLACES: dict[str, Callable[[Sequence[Words], Place], int]] = {

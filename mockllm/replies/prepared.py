@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any, overload
 
 from mockllm.exchange import DividedBody, LazySteps, Reply, Step
-from mockllm.http1.framing import FastFraming
+from mockllm.http1.framing import MAX_READY, FastFraming
 from mockllm.limits import KIB
 from mockllm.replies.ready import ReadyBytes
 from mockllm.replies.wire_template import RequestValues, Slots, WireTemplate
@@ -251,8 +252,12 @@ def make_ready(reply: Reply) -> Filled:
     sent in one write; if not, its large steps are cut."""
     if isinstance(reply.steps, (LazySteps, DividedBody)):
         return reply, None
-    data = FastFraming(reply).ready([step.data for step in reply.steps])
-    if data is not None:
-        return reply, ReadyBytes.of(data)
-    steps = tuple(step._replace(pieces=placeholders.cut(step.data)) for step in reply.steps)
+    if sum(step.size for step in reply.steps) <= MAX_READY:
+        data = FastFraming(reply).ready([step.data for step in reply.steps])
+        if data is not None:
+            return reply, ReadyBytes.of(data)
+    steps = tuple(
+        step._replace(pieces=tuple(chain.from_iterable(map(placeholders.cut, step.pieces))))
+        for step in reply.steps
+    )
     return replace(reply, steps=steps), None

@@ -60,6 +60,23 @@ def words(api: API, reply: Reply) -> str:
 in_every_api = pytest.mark.parametrize("api", APIS, ids=lambda api: api.word)
 
 
+@in_every_api
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_large_answer_is_cut_at_the_same_word_as_a_small_one(api: API, stream: bool) -> None:
+    text = 'wörd "x" ' * 50_000
+
+    cut = faulty(api, NeutralReply(text=text), Fault(Place("tokens", 100_000), CUT), stream=stream)
+
+    if stream:
+        said = words(api, cut)
+        assert text.startswith(said)
+        assert 400_000 <= len(said.encode()) < 400_100
+    else:
+        expected = text.encode()[:400_000].decode()
+        assert sent(cut).endswith(jsontext.dumps(expected)[:-1])
+    assert cut.body == rendered(api, NeutralReply(text=text), stream=stream).body
+
+
 # --- Before the head, and after it ----------------------------------------------------------------
 
 
