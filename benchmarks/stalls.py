@@ -131,6 +131,8 @@ _CALL = b'{"role":"assistant","tool_calls":[{"id":"c","type":"function","functio
 OWN_TEXT = "word " * 2_000_000
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 SHELL = {"type": "shell_call", "call_id": "c", "action": {"commands": ["zz"]}}
+RESULT_BLOCK = {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "image"}]}
+BLOCKS = {"content": [{"type": "text", "text": "no"}]}
 ANSWER = {"choices": [{"message": {"role": "assistant", "content": "ok"}}]}
 
 TABLES: dict[str, list[dict[str, Any]]] = {
@@ -163,13 +165,27 @@ TABLES: dict[str, list[dict[str, Any]]] = {
             "response": {"output_text": "no"},
         }
     ],
+    "part": [
+        {
+            "match": {
+                "message": {"role": "user", "content": [RESULT_BLOCK]},
+                "match_type": "contains",
+            },
+            "response": BLOCKS,
+        }
+    ],
     "own": [{"reply": OWN_TEXT}],
     "own, paced": [{"reply": OWN_TEXT, "latency": {"ttft": "1ms"}}],
     "own, cut": [{"reply": OWN_TEXT, "fault": {"end": "cut", "after": {"tokens": 500_000}}}],
     "echo, paced": [{"reply": {"generate": "echo"}, "latency": {"ttft": "1ms"}}],
 }
 """Tables of mocks by their names. Nothing in the shapes matches the first mock of each."""
-OWN_LISTS = {"exact": "openai", "exact call": "openai", "exact item": "openai_response"}
+OWN_LISTS = {
+    "exact": "openai",
+    "exact call": "openai",
+    "exact item": "openai_response",
+    "part": "anthropic",
+}
 """The lists of the tables that are not of `mocks`."""
 
 OWN_ANSWERS = ("own", "own, paced", "own, cut")
@@ -262,7 +278,9 @@ SHAPES: dict[str, Shape] = {
         ("plain", "user", "any", "unmatched", "exact item"),
     ),
     "deep results": Shape(
-        MESSAGES, repeated(_PARTS + DEEP_RESULT, PART, b"]}]}]}"), ("plain", "result", "unmatched")
+        MESSAGES,
+        repeated(_PARTS + DEEP_RESULT, PART, b"]}]}]}"),
+        ("plain", "result", "unmatched", "part"),
     ),
     "arguments": Shape(
         CHAT,

@@ -208,8 +208,7 @@ def _results(prompt: Prompt) -> Pieces[Sequence[ToolResult]]:
 
 def _parts(prompt: Prompt) -> Pieces[None]:
     for message in prompt.last_messages:
-        yield from message.make_parts()
-        prompt.let_go_later((message.parts(),))
+        yield from message.make_parts(prompt.let_go_later)
 
 
 _DIVIDED: dict[Reading, Divided] = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from mockllm.matching import readings
 from mockllm.matching.closeness import RIGHT_KIND, WRONG_KIND, closeness_of_start
-from mockllm.matching.effort import Effort
+from mockllm.matching.effort import Effort, Pieces
 from mockllm.matching.folding import explain_absence
 from mockllm.matching.message_predicates import (
     CallPredicate,
@@ -17,13 +17,10 @@ from mockllm.matching.message_predicates import (
     MessageContains,
     search_effort,
 )
-from mockllm.matching.parts import Part, is_within
+from mockllm.matching.parts import Part, is_within, is_within_one
 from mockllm.matching.predicate import Difference, Headers, Predicate
 from mockllm.matching.texts import quote
-from mockllm.prompt import Message, Prompt
-from mockllm.prompt.message import PARTS_AT_ONCE
-
-PER_PART = 1_000  # nanoseconds to compare a part
+from mockllm.prompt import Message, MessagePart, Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +60,7 @@ class MessageHasParts(CallPredicate):
             return
         holds = False
         for message in prompt.last_messages:
-            missing: str | Part | None = None
-            for missing in self._missing(message, with_pauses=True):
-                if missing is not None:
-                    break
-                if effort.is_much(PER_PART * PARTS_AT_ONCE):
-                    yield False
+            missing = yield from self._first_missing(message, effort)
             prompt.keep_verdict((self, id(message)), missing)
             is_of_role = self.role in (None, message.role)
             holds = holds or (missing is None and is_of_role)
@@ -86,24 +78,27 @@ class MessageHasParts(CallPredicate):
             any(text in other for other in later.required_texts) for text in self.texts
         ) and all(any(is_within(part.wanted, each.wanted) for each in parts) for part in self.parts)
 
-    def _missing(
-        self, message: Message, *, with_pauses: bool = False
-    ) -> Iterator[str | Part | None]:
-        """Yield the texts, then the parts, that the message does not contain; `with_pauses`, None
-        for each pause between."""
+    def _missing(self, message: Message) -> Iterator[str | Part]:
+        """Yield the texts, then the parts, that the message does not contain."""
+        yield from self._missing_texts(message)
+        for part in self.parts:
+            if not any(is_within(part.wanted, other.value) for other in message.parts()):
+                yield part
+
+    def _missing_texts(self, message: Message) -> Iterator[str]:
         for text in self.texts:
             if not any(text in other for other in message.search_texts):
                 yield text
+
+    def _first_missing(self, message: Message, effort: Effort) -> Pieces[str | Part | None]:
+        """Return the first of `_missing`, with pauses; None if nothing is missing."""
+        for text in self._missing_texts(message):
+            return text
         for part in self.parts:
-            found = message.parts()
-            for start in range(0, len(found), PARTS_AT_ONCE):
-                some = found[start : start + PARTS_AT_ONCE]
-                if any(is_within(part.wanted, other.value) for other in some):
-                    break
-                if with_pauses:
-                    yield None
-            else:
-                yield part
+            values = (other.value for other in message.parts())
+            if not (yield from is_within_one(part.wanted, values, effort)):
+                return part
+        return None
 
     def _miss(self, message: Message, prompt: Prompt, above: int) -> Difference:
         text = next(iter(self.required_texts), "")
@@ -147,7 +142,7 @@ class ItemsEndLike(LastMessagePredicate):
         for wanted, item in zip(reversed(self.items), reversed(items), strict=False):
             if isinstance(wanted, Part):
                 if not any(
-                    is_within(wanted.wanted, each.value)
+                    isinstance(each, MessagePart) and is_within(wanted.wanted, each.value)
                     for each in message.parts_of(message.without_lists(item))
                 ):
                     return wanted

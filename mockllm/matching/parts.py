@@ -15,11 +15,14 @@ where `found` is ``{"type": "tool_result", "tool_use_id": "t", "content": [{"typ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from mockllm.matching.effort import Effort, Pieces
 from mockllm.matching.texts import quote
+
+PER_PART = 2_000  # nanoseconds to normalise or compare a part
 
 TextNames = Callable[[dict[str, Any]], Collection[str]]
 """Returns the names of the members of an object that are texts."""
@@ -45,6 +48,45 @@ def is_within(wanted: Any, found: Any) -> bool:
     if isinstance(wanted, Text):
         return isinstance(found, str) and wanted in found
     return is_same(wanted, found)
+
+
+def is_within_one(wanted: Any, found: Iterable[Any], effort: Effort) -> Pieces[bool]:
+    """Return True if one of `found` contains `wanted` (`is_within`), with pauses. What has no list
+    is compared at once: that takes no longer where `found` is larger."""
+    has_list = _has_list(wanted)
+    for other in found:
+        if effort.is_much(PER_PART):
+            yield False
+        if has_list:
+            if (yield from _is_within_in_pieces(wanted, other, effort)):
+                return True
+        elif is_within(wanted, other):
+            return True
+    return False
+
+
+def _is_within_in_pieces(wanted: Any, found: Any, effort: Effort) -> Pieces[bool]:
+    """Do what `is_within` does, with pauses."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        for name, member in wanted.items():
+            if name not in found:
+                return False
+            if not (yield from _is_within_in_pieces(member, found[name], effort)):
+                return False
+        return True
+    if isinstance(wanted, list) and isinstance(found, list):
+        for each in wanted:
+            if not (yield from is_within_one(each, found, effort)):
+                return False
+        return True
+    return is_within(wanted, found)
+
+
+def _has_list(wanted: Any) -> bool:
+    """Return True if there is a list in `wanted`."""
+    if isinstance(wanted, dict):
+        return any(map(_has_list, wanted.values()))
+    return isinstance(wanted, list)
 
 
 def is_same(one: Any, other: Any) -> bool:

@@ -26,6 +26,10 @@ def _no_parts(item: Any) -> tuple[()]:
     return ()
 
 
+def _drop(values: Iterable[Sequence[Any]]) -> None:
+    """Keep nothing for later."""
+
+
 class ItemSizes(NamedTuple):
     """Functions that tell in little time how large an item is, whose canonical form is not made."""
 
@@ -57,8 +61,11 @@ class Message:
     canonical: Callable[[Any], bytes]
     """Returns the canonical form of one item: equal bytes if and only if the items are equivalent.
     """
-    parts_of: Callable[[Any], Iterable[MessagePart]] = _no_parts
-    """Returns the parts of one item."""
+    parts_of: Callable[[Any], Iterable[MessagePart | list[Any] | None]] = field(
+        default=_no_parts, compare=False
+    )
+    """Returns the parts of one item. Those of a large request come with pauses in a part, which are
+    None, and with the long lists that are made for it, each behind those within it."""
     content: str | Sequence[Any] = field(default="", repr=False, compare=False)
     """The content of the last item, if it is one text, or entries that are read in pieces."""
     sizes: ItemSizes | None = field(default=None, repr=False, compare=False)
@@ -142,15 +149,24 @@ class Message:
                 pass
         return self._parts or ()
 
-    def make_parts(self) -> Iterator[bool]:
-        """Make the parts of the last item, unless they are made, with pauses."""
+    def make_parts(
+        self, let_go_later: Callable[[Iterable[Sequence[Any]]], None] = _drop
+    ) -> Iterator[bool]:
+        """Make the parts of the last item, unless they are made, with pauses. `let_go_later` is
+        called with the lists that are made, each behind those within it."""
         if self._parts is not None:
             return
         found: list[MessagePart] = []
         for part in self.parts_of(self.items[-1]) if self.items else ():
-            found.append(part)
-            if not len(found) % PARTS_AT_ONCE:
+            if isinstance(part, MessagePart):
+                found.append(part)
+                if not len(found) % PARTS_AT_ONCE:
+                    yield False
+            elif part is None:
                 yield False
+            else:
+                let_go_later((part,))
+        let_go_later((found,))
         self._parts = found
         self._call_ids = [part.call_id for part in found if part.call_id]
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from mockllm.errors import RequestError
 from mockllm.limits import KIB
+from mockllm.matching.effort import Effort
 from mockllm.matching.message_predicates import (
     ItemsEqual,
     LastMessagePredicate,
@@ -19,7 +20,7 @@ from mockllm.matching.message_predicates import (
     Relaxed,
 )
 from mockllm.matching.part_predicates import MessageHasParts
-from mockllm.matching.parts import Part, TextNames, mark_texts
+from mockllm.matching.parts import PER_PART, Part, TextNames, mark_texts
 from mockllm.matching.predicate import Predicate
 from mockllm.prompt import Message, MessagePart
 from mockllm.prompt.message import ItemSizes
@@ -126,6 +127,10 @@ def texts(value: Any) -> Iterator[str]:
 
 
 PARTS_AT_ONCE = 1_000  # of one content, that are read without a pause: 0.5 to 2 ms
+
+MAX_FREED = 20  # normalised parts within a part, which are let go of at once
+
+_Made = list[Any] | None
 
 _T = TypeVar("_T")
 
@@ -298,6 +303,20 @@ def compile_part(part: MessagePart, text_names: TextNames) -> Part:
 def spread_lazily(value: Any, part: Callable[[Any], Any]) -> Iterator[Any]:
     """What `spread` returns, one part after the other."""
     return map(part, value) if isinstance(value, list) else iter(spread(value))
+
+
+def spread_in_pieces(
+    value: Any, part: Callable[[Any, Effort], Generator[_Made, None, Any]], effort: Effort
+) -> Generator[_Made, None, list[Any]]:
+    """Return a list of parts, each normalised by `part`, with pauses (`Message.parts_of`)."""
+    parts = []
+    for each in value:
+        parts.append((yield from part(each, effort)))
+        if effort.is_much(PER_PART):
+            yield None
+    if len(parts) > MAX_FREED:
+        yield parts
+    return parts
 
 
 def spread(value: Any, part: Callable[[Any], Any] = lambda part: part) -> list[Any]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import Request
-from mockllm.matching import part_predicates
+from mockllm.matching import effort
 from mockllm.matching.divided_readings import in_pieces
 from mockllm.matching.effort import Effort, finish
 from mockllm.matching.predicate import Predicate
@@ -29,6 +29,7 @@ from tests.support.strategies import (
     messages_requests,
     responses_requests,
 )
+from tests.support.work import count_work
 
 TEXT = {"type": "text", "text": "hi"}
 IMAGE = {"type": "image", "source": {"type": "url", "url": "https://x"}}
@@ -177,7 +178,7 @@ def test_parts_that_are_compared_in_pieces_decide_the_same(
     expected = reason_of(predicate, at_once)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(message, "PARTS_AT_ONCE", most)
-        patch.setattr(part_predicates, "PARTS_AT_ONCE", most)
+        patch.setattr(effort, "MAX_EFFORT", most)
         for _ in in_pieces(divided, predicate.readings):
             pass
         for _ in predicate.decide_in_pieces(divided, {}, Effort()):
@@ -195,6 +196,75 @@ def test_many_parts_are_made_and_compared_with_pauses() -> None:
     assert len(list(in_pieces(prompt, predicate.readings))) >= 40
     assert len(list(predicate.decide_in_pieces(prompt, {}, Effort()))) >= 10
     assert reason_of(predicate, prompt) == "2: no result of call 't', found no result"
+
+
+NESTED = st.recursive(
+    st.sampled_from([TEXT, IMAGE, {"type": "text", "text": "15", "cache_control": {}}, None, 1]),
+    lambda inner: st.builds(
+        lambda kind, content: {"type": kind, "tool_use_id": "t", "content": content},
+        st.sampled_from(["tool_result", "mcp_tool_result", "search_result", "text", "unknown"]),
+        st.none() | st.sampled_from(["", "15"]) | st.lists(inner, max_size=3),
+    ),
+    max_leaves=8,
+)
+LISTS = st.lists(NESTED, max_size=3)
+
+
+def in_pieces_of(api: API, body: Any) -> Prompt:
+    """The prompt of a request that is read in pieces."""
+    return finish(api.decode_in_pieces(Request.of("POST", "/", body=orjson.dumps(body)), {}, []))
+
+
+@given(
+    st.builds(lambda content: user([TEXT, result("t", content=content)]), LISTS)
+    | st.builds(lambda number: tool("t", content=[TEXT] * number), st.integers(2, 4)),
+    LISTS,
+    st.integers(1, 3_000),
+)
+def test_parts_within_parts_are_made_and_compared_the_same_in_pieces(
+    asked: dict[str, Any], wanted: list[Any], most: int
+) -> None:
+    api = CHAT if asked["role"] == "tool" else MESSAGES
+    predicate = api.compile_match(user([TEXT, result("t", content=wanted)]), True)
+    body = {"model": "m", "max_tokens": 1, "messages": [asked]}
+    at_once = api.decode(Request.of("POST", "/", body=orjson.dumps(body)), {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mockllm.providers.normalise.PARTS_AT_ONCE", 1)
+        patch.setattr(effort, "MAX_EFFORT", most)
+        divided = in_pieces_of(api, body)
+        for _ in in_pieces(divided, predicate.readings):
+            pass
+        for _ in predicate.decide_in_pieces(divided, {}, Effort()):
+            pass
+
+        assert [*divided.last_messages[-1].parts()] == [*at_once.last_messages[-1].parts()]
+        assert reason_of(predicate, divided) == reason_of(predicate, at_once)
+
+
+@pytest.mark.parametrize(
+    ("api", "found"),
+    [
+        (MESSAGES, user([result("t", content=[TEXT] * 20_000)])),
+        (MESSAGES, user([result("t", content=[TEXT] * 400)] * 50)),
+        (CHAT, tool("t", content=[TEXT] * 20_000)),
+    ],
+    ids=["list", "lists", "result"],
+)
+def test_many_parts_within_a_part_are_made_and_compared_with_pauses(api: API, found: Any) -> None:
+    """200,000 parts held the loop for 157 ms."""
+    prompt = in_pieces_of(api, {"model": "m", "max_tokens": 1, "messages": [found]})
+    image = tool("t", content=[IMAGE]) if api is CHAT else user([result("t", content=[IMAGE])])
+    predicate = api.compile_match(image, True)
+    leftovers = prompt.leftovers
+    assert leftovers is not None
+    before = len(leftovers)
+
+    assert max(count_work(in_pieces(prompt, predicate.readings))) <= 20_000
+    assert max(count_work(predicate.decide_in_pieces(prompt, {}, Effort()))) <= 20_000
+    parts = [*prompt.last_messages[-1].parts()]
+    contents = [part.value["content"] for part in parts]
+    assert leftovers[before:] == [*contents, parts]
+    assert reason_of(predicate, prompt) is not None
 
 
 @pytest.mark.parametrize("call_id", ["t", "u"])

@@ -94,7 +94,7 @@ def outcome(decode: Any) -> Any:
             assert not message.is_longer(1, len(message.key_of_last(1)))
         message.texts, message.search_texts = (*message.texts,), (*message.search_texts,)
     said = [replace(each, texts=(*each.texts,), calls=(*each.calls,)) for each in prompt.messages()]
-    return prompt, said
+    return prompt, said, [[*message.parts()] for message in prompt.last_messages]
 
 
 def finish(pieces: Generator[bool, None, Prompt]) -> Prompt:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Iterator
 
 
-def count_work(pieces: Generator[bool, None, Any]) -> list[int]:
+def count_work(pieces: Iterator[bool]) -> list[int]:
     """Do `pieces`, and return the number of calls of functions, in Python and in C, in each of
     them."""
     counts: list[int] = []

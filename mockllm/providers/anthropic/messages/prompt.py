@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from mockllm.exchange import Request
+from mockllm.matching.effort import Effort
 from mockllm.matching.predicate import Predicate
 from mockllm.prompt import NOT_STREAMED, STREAMED, Message, MessagePart, Prompt
 from mockllm.providers import normalise, request_body
@@ -136,7 +137,7 @@ def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message
     search_texts = yield from normalise.gather(read_content_in_pieces(content))
     entries: str | Sequence[Any] = content if normalise.is_long(content) else ""
     items = (message,)
-    return Message(role, texts, search_texts, items, canonical, _parts, entries, _SIZES)
+    return Message(role, texts, search_texts, items, canonical, _parts_in_pieces, entries, _SIZES)
 
 
 def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:
@@ -144,6 +145,30 @@ def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:
     for block in normalise.spread_lazily(message.get("content"), _part):
         call_id = block.get("tool_use_id") if isinstance(block, dict) else None
         yield MessagePart(block, normalise.text(call_id))
+
+
+def _parts_in_pieces(message: dict[str, Any]) -> Iterator[MessagePart | list[Any] | None]:
+    """What `_parts` finds in a large message, with pauses (`Message.parts_of`)."""
+    content, effort = message.get("content"), Effort()
+    for block in content if isinstance(content, list) else normalise.spread(content):
+        compared = yield from _part_in_pieces(block, effort)
+        call_id = compared.get("tool_use_id") if isinstance(compared, dict) else None
+        yield MessagePart(compared, normalise.text(call_id))
+
+
+def _part_in_pieces(block: Any, effort: Effort) -> Generator[list[Any] | None, None, Any]:
+    """Do what `_part` does, with pauses."""
+    content = block.get("content") if isinstance(block, dict) else None
+    if not isinstance(content, list):
+        return _part(block)
+    compared = _part(block | {"content": []})
+    if "tool_use_id" in compared:
+        if "content" in compared:
+            content = yield from normalise.spread_in_pieces(content, _part_in_pieces, effort)
+            compared["content"] = content
+    elif "content" in compared:
+        compared["content"] = content
+    return compared
 
 
 def _part(block: Any) -> Any:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from mockllm.exchange import Request
+from mockllm.matching.effort import Effort
 from mockllm.matching.message_predicates import LastMessagePredicate
 from mockllm.matching.part_predicates import MessageHasParts
 from mockllm.matching.predicate import Predicate
@@ -187,7 +188,7 @@ def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message
     elif len(texts) != len(content):
         search_texts = yield from normalise.read_in_slices(content, chat_texts.read_content)
     items = (message,)
-    return Message(role, texts, search_texts, items, canonical, _parts, content, _SIZES)
+    return Message(role, texts, search_texts, items, canonical, _parts_in_pieces, content, _SIZES)
 
 
 def _large_message(message: dict[str, Any]) -> Generator[None, None, Message]:
@@ -199,7 +200,8 @@ def _large_message(message: dict[str, Any]) -> Generator[None, None, Message]:
     search_texts: Sequence[str] = texts
     if role == "assistant" or (content is not None and len(texts) != len(content)):
         search_texts = yield from normalise.gather(chat_texts.search_texts_in_pieces(message))
-    return Message(role, texts, search_texts, (message,), canonical, _parts, sizes=_SIZES)
+    items = (message,)
+    return Message(role, texts, search_texts, items, canonical, _parts_in_pieces, sizes=_SIZES)
 
 
 def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:
@@ -215,6 +217,25 @@ def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:
         yield MessagePart(result, normalise.text(message.get("tool_call_id")))
     else:
         yield from map(MessagePart, normalise.spread_lazily(message.get("content"), _part))
+
+
+def _parts_in_pieces(message: dict[str, Any]) -> Iterator[MessagePart | list[Any] | None]:
+    """What `_parts` finds in a large message, with pauses (`Message.parts_of`)."""
+    content = message.get("content")
+    if message["role"] not in ("tool", "function") or not isinstance(content, list):
+        yield from _parts(message)
+        return
+    parts = yield from normalise.spread_in_pieces(content, _part_at_once, Effort())
+    (whole,) = _parts(message | {"content": []})
+    if parts:
+        whole.value["content"] = parts
+    yield whole
+
+
+def _part_at_once(part: Any, effort: Effort) -> Generator[None, None, Any]:
+    """Do what `_part` does, which takes not long."""
+    yield from ()
+    return _part(part)
 
 
 def _part(part: Any) -> Any:
