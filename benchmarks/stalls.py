@@ -300,7 +300,7 @@ SHAPES: dict[str, Shape] = {
     "asked for a stream": Shape(
         RESPONSES,
         lambda size: b'{"stream":true,"model":"m","input":"hello"}',
-        ("own", "own, cut"),
+        ("own", "own, paced", "own, cut"),
     ),
     **{
         f"{name}, {what}": Shape(RESPONSES, make, ("turn",), again)
