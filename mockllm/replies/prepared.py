@@ -256,8 +256,10 @@ def make_ready(reply: Reply) -> Filled:
         data = FastFraming(reply).ready([step.data for step in reply.steps])
         if data is not None:
             return reply, ReadyBytes.of(data)
-    steps = tuple(
-        step._replace(pieces=tuple(chain.from_iterable(map(placeholders.cut, step.pieces))))
-        for step in reply.steps
-    )
-    return replace(reply, steps=steps), None
+    return replace(reply, steps=tuple(map(_with_small_pieces, reply.steps))), None
+
+
+def _with_small_pieces(step: Step) -> Step:
+    if max(map(len, step.pieces), default=0) <= MAX_PIECE:
+        return step
+    return step._replace(pieces=tuple(chain.from_iterable(map(placeholders.cut, step.pieces))))

@@ -12,6 +12,7 @@ from mockllm.replies.prepared import (
     MAX_VARIANTS,
     PreparedReply,
     PreparedStep,
+    make_ready,
 )
 from mockllm.replies.wire_template import RequestValues
 from mockllm.wire import placeholders, tokens
@@ -169,3 +170,14 @@ def test_a_prepared_step_fills_as_a_plain_reply(data: bytes, echoed: dict[str, b
 
     values = RequestValues(placeholders.model_name("m"), 7, echoed)
     assert PreparedStep(Step((data,))).fill(values).data == filled.body
+
+
+def test_only_the_large_pieces_of_a_large_reply_are_cut() -> None:
+    small = (b"a" * MAX_PIECE, b"b")
+    large = b"c" * (2 * MAX_PIECE + 1)
+    reply = Reply(200, (), (Step(small), Step((b"d", large))), streamed=True)
+
+    found, ready = make_ready(reply)
+
+    assert ready is None
+    assert [step.pieces for step in found.steps] == [small, (b"d", *placeholders.cut(large))]
