@@ -200,6 +200,8 @@ class API:
             yield False
         prompt = self.read(members, prepared)
         prompt.leftovers = leftovers
+        for message in prompt.last_messages:
+            prompt.let_go_later((message.texts, message.search_texts))
         return prompt
 
     def __hash__(self) -> int:

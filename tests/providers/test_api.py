@@ -19,6 +19,7 @@ from mockllm.matching import readings
 from mockllm.matching.divided_readings import in_pieces
 from mockllm.prompt import Prompt
 from mockllm.providers import normalise, request_body
+from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.api import API
 from mockllm.providers.openai.embeddings import prompt as embeddings
 from mockllm.providers.openai.responses import RESPONSES
@@ -163,3 +164,23 @@ def test_a_long_message_is_read_with_pauses(api: API) -> None:
 )
 def test_a_long_item_is_read_with_pauses(item: dict[str, Any]) -> None:
     assert sum(1 for _ in RESPONSES.prepare({"model": "m", "input": [item]})) >= 20
+
+
+@pytest.mark.parametrize(
+    ("api", "body"),
+    [
+        (MESSAGES, {"messages": [{"role": "user", "content": [TEXT] * 2_000}]}),
+        (RESPONSES, {"input": [{"type": "unknown", "entries": [TEXT] * 30_000}]}),
+    ],
+    ids=["parts", "item"],
+)
+def test_the_texts_of_a_long_message_are_let_go_of_in_pieces(
+    api: API, body: dict[str, Any]
+) -> None:
+    """To free 500,000 of them at once held the loop for several milliseconds, behind other work."""
+    request = Request.of("POST", "/", body=orjson.dumps({"model": "m", "max_tokens": 1} | body))
+    leftovers: list[Any] = []
+    (message,) = finish(api.decode_in_pieces(request, NO_VALUES, leftovers)).last_messages
+
+    assert isinstance(message.search_texts, list)
+    assert any(each is message.search_texts for each in leftovers)
