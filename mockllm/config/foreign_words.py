@@ -52,12 +52,16 @@ _MATCH_WORDS = (
     *("user", "tool_result", "last_user", "any_message", "system", "model", "api", "tools"),
     *("schema", "turn", "step", "body", "all_of", "any_of", "not", "contains", "message", "input"),
 )
+_ERROR_WORDS = ("status", "status_code", "retry_after", "content_type")
+_OF_ERROR = _told("write it into 'error', as an object", *_ERROR_WORDS, meant="error")
 _IN_A_MOCK = {
+    **_OF_ERROR,
     **_told("write it into 'reply', which is the answer", *_REPLY_WORDS, meant="reply"),
     **_told("write it into 'match', which has the conditions", *_MATCH_WORDS),
     **_told("write it into an entry of 'sequence' or 'first'", "times", "retry"),
 }
 _IN_AN_ENTRY = {
+    **_OF_ERROR,
     **_told("write it into 'reply', which is the answer", *_REPLY_WORDS, meant="reply"),
     **_told("write it beside 'sequence': all entries have the conditions of the mock", "match"),
     **_told("an entry has one answer: write its entries into this list", "sequence", "first"),
@@ -154,6 +158,10 @@ _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
             *("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens"),
         ),
         **_told("an answer of its own: write it beside 'match', instead of 'reply'", "error"),
+    },
+    "Error": {
+        **_instead("as", "type", "code", "error", "name", "kind"),
+        **_instead("status", "status_code", "http_status"),
     },
     "ToolCall": {
         **_told("write its 'name' and 'arguments' here", "function", "custom", meant="name"),

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from mockllm.config import foreign_words
 from mockllm.config.answers import EmbeddingsEntry, Entry, ReplyStream, ResponseEntry
 from mockllm.config.conditions import AnyTool, Conditions, MessageMatch, TextMatch, ToolResultMatch
+from mockllm.config.error import Error
 from mockllm.config.match import Match
 from mockllm.config.models import (
     AnthropicMock,
@@ -31,6 +32,7 @@ MODELS: list[type[BaseModel]] = [
     *(Entry, ResponseEntry, EmbeddingsEntry, ReplyStream, AnyTool),
     *(OpenAIRequestMatch, OpenAIResponseRequestMatch, AnthropicRequestMatch),
     *(Match, Conditions, TextMatch, ToolResultMatch, MessageMatch, Reply, ToolCall, Usage),
+    Error,
 ]
 FOREIGN = [
     pytest.param(model, key, id=f"{model.__name__}-{key}")
@@ -158,6 +160,19 @@ def test_what_another_api_calls_its_input_has_the_own_word(
             ["user: write it into 'match', which has the conditions"],
         ),
         ({"reply": "hi", "times": 2}, ["times: write it into an entry of 'sequence' or 'first'"]),
+        ({"status": 503}, ["status: write it into 'error', as an object"]),
+        (
+            {"sequence": [{"error": "rate_limit", "retry_after": 1}, "hi"]},
+            ["sequence[0].retry_after: write it into 'error', as an object"],
+        ),
+        (
+            {"error": {"type": "rate_limit"}},
+            ["error.type: a word of the vendors' formats; write 'as' instead"],
+        ),
+        (
+            {"error": {"status_code": 503}},
+            ["error.status_code: a word of the vendors' formats; write 'status' instead"],
+        ),
         (
             {"sequence": [{"tool_calls": []}]},
             ["sequence[0].tool_calls: write it into 'reply', which is the answer"],
