@@ -228,26 +228,24 @@ def _tagged(model: type[BaseModel], tag: str) -> Callable[[Any], str | None]:
     return tag_of
 
 
+def _text_or(model: type[BaseModel], tag: str, other: str) -> Any:
+    """The type of a text, as `Text` has them, or of a `model`, which is called `other`."""
+    return Annotated[
+        _Tested | Annotated[_Texts, Tag("<list>")] | Annotated[model, Tag(tag)],
+        Discriminator(
+            _tagged(model, tag),
+            custom_error_type="text",
+            custom_error_message=f"expected {_AN_EXAMPLE}, or {other}",
+        ),
+    ]
+
+
 if TYPE_CHECKING:  # type checkers allow what validation converts
     ToolResult = Text | ToolResultMatch
     AnyMessage = Text | MessageMatch
 else:
-    ToolResult = Annotated[
-        _Tested | Annotated[_Texts, Tag("<list>")] | Annotated[ToolResultMatch, Tag("<result>")],
-        Discriminator(
-            _tagged(ToolResultMatch, "<result>"),
-            custom_error_type="text",
-            custom_error_message=f"expected {_AN_EXAMPLE}, or an object with 'name' or 'error'",
-        ),
-    ]
-    AnyMessage = Annotated[
-        _Tested | Annotated[_Texts, Tag("<list>")] | Annotated[MessageMatch, Tag("<message>")],
-        Discriminator(
-            _tagged(MessageMatch, "<message>"),
-            custom_error_type="text",
-            custom_error_message=f'expected {_AN_EXAMPLE}, or one with "role" and "text"',
-        ),
-    ]
+    ToolResult = _text_or(ToolResultMatch, "<result>", "an object with 'name' or 'error'")
+    AnyMessage = _text_or(MessageMatch, "<message>", 'one with "role" and "text"')
 
 
 class AnyTool(ConfigObject):
