@@ -16,7 +16,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 import orjson
 
@@ -31,7 +30,7 @@ from mockllm.serve.call_messages import unpack_calls
 from mockllm.serve.call_turns import FindElsewhere, find_turns
 from mockllm.serve.redis_calls import FORGOTTEN, CallsFound, RedisCalls, Told
 from mockllm.serve.rounds import Rounds
-from mockllm.serve.untold_calls import CallsChanges, UntoldCalls
+from mockllm.serve.untold_calls import CallsChanges, Dropped, UntoldCalls
 from mockllm.state.store import StateUnavailableError
 
 MAX_WAIT = 0.1  # seconds for a worker that has not answered the last question either
@@ -41,13 +40,6 @@ BUSY = "a worker of another server, or of this one, is stopped or too busy to te
 DEAD = "a worker process has died with calls that it had not told"
 LOST = "Redis has forgotten the calls so far"
 NOT_REACHED = "the calls of other servers, and the last ones of this, cannot be reached in Redis"
-
-
-class _Dropped(NamedTuple):
-    """A selection that is to be dropped from the calls of the copy up to this number."""
-
-    selection: Selection
-    upto: int
 
 
 class DistantCalls:
@@ -68,7 +60,7 @@ class DistantCalls:
         self._position = 0
         self._late: frozenset[str] = frozenset()
         """Workers that have not answered the last question."""
-        self._dropping: deque[_Dropped] = deque()
+        self._dropping: deque[Dropped] = deque()
         self._rounds = Rounds(self._read_all, self._drop_copy)
 
     def use(self, changes: CallsChanges) -> None:
@@ -213,7 +205,7 @@ class DistantCalls:
         if selection.is_whole:
             self._copy.clear(selection.session)
         else:
-            self._dropping.append(_Dropped(selection, self._position))  # which takes time
+            self._dropping.append(Dropped(selection, self._position))  # which takes time
 
     async def _drop_noted(self) -> None:
         """Drop what is noted, a few calls at a time."""

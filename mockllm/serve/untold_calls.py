@@ -47,8 +47,9 @@ class CallsChanges(Protocol):
         """Let all servers make changes. Returns why they are not made."""
 
 
-class _Dropped(NamedTuple):
-    """A selection that is to be dropped from the calls with numbers of at most this."""
+class Dropped(NamedTuple):
+    """A selection that is to be dropped from the calls of a journal with numbers of at most
+    this."""
 
     selection: Selection
     upto: int
@@ -64,7 +65,7 @@ class UntoldCalls:
         self._outgoing: deque[Kept] = deque()
         """Those that were in the journal, in order."""
         self._lost = Counter[str]()
-        self._dropping: deque[_Dropped] = deque()
+        self._dropping: deque[Dropped] = deque()
         # of telling
         self._sequence = 1
         """The number of the next batch."""
@@ -126,12 +127,10 @@ class UntoldCalls:
 
     def begin_anew(self) -> None:
         """Count all calls that are not told as lost: it is not known which of them were dropped."""
-        self._take()
-        self._lost.update(each.entry.session for each in self._outgoing)
-        self._outgoing.clear()
-        self._take()
-        self._lost.update(each.entry.session for each in self._outgoing)
-        self._outgoing.clear()
+        for _ in range(2):  # what was taken before, and what is in the journal
+            self._take()
+            self._lost.update(each.entry.session for each in self._outgoing)
+            self._outgoing.clear()
 
     async def answer(self) -> None:
         """Answer the last question, if it is not answered yet, and be asked from now on.
@@ -221,7 +220,7 @@ class UntoldCalls:
     def drop(self, selection: Selection) -> None:
         """Drop the calls so far that are meant."""
         if not selection.is_whole:  # which takes time
-            self._dropping.append(_Dropped(selection, self._own.last_number))
+            self._dropping.append(Dropped(selection, self._own.last_number))
             return
         session = selection.session
         self._own.clear(session)
