@@ -27,10 +27,11 @@ import orjson
 
 from mockllm.app import App
 from mockllm.endpoints.earlier import Elsewhere
-from mockllm.engine.decision import DividedWork, FindElsewhere, ForwardRequest, Operation
+from mockllm.engine.decision import FindElsewhere, ForwardRequest, Operation
 from mockllm.prompt import Earlier
 from mockllm.serve.connections import Performer
-from mockllm.serve.earlier_elsewhere import MAX_LINKS, look_back
+from mockllm.serve.earlier_elsewhere import MAX_LINKS
+from mockllm.serve.own_responses import OwnResponses
 from mockllm.serve.peer_messages import pack_responses, unpack_responses
 from mockllm.serve.redis_changes import ScriptRunner
 from mockllm.serve.redis_link import Script
@@ -81,7 +82,7 @@ class DistantResponses:
         turns: Turns | None = None,
     ) -> None:
         self._app = app
-        self._turns = turns or Turns()
+        self._own = OwnResponses(app, turns or Turns())
         self._store = store
         self._peers = peers
         self._written = deque[tuple[str, str, bytes]](maxlen=MAX_RESPONSES)
@@ -176,13 +177,12 @@ class DistantResponses:
     async def _perform_here(self, operation: Operation) -> Any:
         if not isinstance(operation, ForwardRequest):
             return None
-        reply = self._app.decide_forwarded(operation.request, operation.session)
-        return await self._turns.finish(reply) if isinstance(reply, DividedWork) else reply
+        return await self._own.reply_to(operation.request, operation.session)
 
     async def find_earlier(self, response_id: str, session: str) -> None:
         """Find out the conversation that ends with a response of a session, so that this process
         knows it, if any does."""
-        here = await look_back(self._app, self._turns, response_id, session)
+        here = await self._own.look_back(response_id, session)
         if isinstance(here, Elsewhere):
             with contextlib.suppress(StateUnavailableError):
                 await self._find(response_id, session)
@@ -194,7 +194,7 @@ class DistantResponses:
             StateUnavailableError: Redis cannot be reached in time.
         """
         for _ in range(MAX_LINKS):
-            found = await look_back(self._app, self._turns, response_id, session)
+            found = await self._own.look_back(response_id, session)
             if not isinstance(found, Elsewhere):
                 return found
             if not await self._read(found.response_id, session):

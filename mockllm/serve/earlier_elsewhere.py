@@ -11,31 +11,27 @@ back to a response whose process knows its conversation: usually that before the
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
-from mockllm.app import App
 from mockllm.endpoints.earlier import Elsewhere
-from mockllm.engine.decision import DividedWork, finish
+from mockllm.engine.decision import finish
 from mockllm.prompt import Earlier, ToolCall
 from mockllm.prompt.conversation import MESSAGES_AT_ONCE, KeptTexts
+from mockllm.serve.own_responses import Found, OwnResponses
 from mockllm.serve.peer_lines import NoAnswer
-from mockllm.serve.turns import Turns
 from mockllm.state.responses import slot_of
 
 MAX_LINKS = 200  # of a conversation that no process knows yet
-Found = Earlier | Elsewhere | None
 Ask = Callable[[int, Any], Awaitable[Any]]
 """Asks the worker in a slot. Returns its answer, or a NoAnswer."""
 
 
 class EarlierElsewhere:
-    """Finds conversations of `app` that end in the workers of the `others`, and tells them its
-    own."""
+    """Finds conversations that end in the workers of the `others`, and tells them those that end
+    with its `own` responses."""
 
-    def __init__(self, app: App, others: Sequence[int], ask: Ask, turns: Turns) -> None:
-        self._app = app
-        self._turns = turns
+    def __init__(self, own: OwnResponses, others: Sequence[int], ask: Ask) -> None:
+        self._own = own
         self._others = others
         self._ask = ask
 
@@ -59,13 +55,13 @@ class EarlierElsewhere:
     async def tell(self, response_id: str, session: str, known: Mapping[str, Any]) -> Any:
         """Answer another worker what is known here."""
         unpacked = {name: unpack_earlier(each) for name, each in known.items()}
-        return pack(await look_back(self._app, self._turns, response_id, session, unpacked))
+        return pack(await self._own.look_back(response_id, session, unpacked))
 
     async def _find_one(
         self, response_id: str, session: str, known: Mapping[str, Earlier]
     ) -> Found | NoAnswer:
         """Return what the worker knows that has a response: this one, or another."""
-        here = await look_back(self._app, self._turns, response_id, session, known)
+        here = await self._own.look_back(response_id, session, known)
         if here != Elsewhere(response_id):
             return here
         slot = slot_of(response_id)
@@ -80,20 +76,6 @@ class EarlierElsewhere:
             if found is not None and found != here:
                 return found
         return NoAnswer.BUSY if is_busy else None
-
-
-async def look_back(
-    app: App,
-    turns: Turns,
-    response_id: str,
-    session: str,
-    known: Mapping[str, Earlier] = MappingProxyType({}),
-) -> Found:
-    """Return what `ResponseMemory.look_back` does, in turns if that takes long."""
-    leftovers: list[Any] = []
-    pieces = app.responses.look_back(response_id, session, leftovers, known)
-    found: Found = await turns.finish(DividedWork(pieces, leftovers))
-    return found
 
 
 def pack(found: Found) -> Any:

@@ -37,14 +37,15 @@ from typing import Any, NamedTuple
 
 from mockllm.app import BUSY_PEER, App
 from mockllm.endpoints.earlier import Elsewhere
-from mockllm.engine.decision import DividedWork, FindElsewhere, ForwardRequest, Operation
+from mockllm.engine.decision import FindElsewhere, ForwardRequest, Operation
 from mockllm.errors import ClientError
 from mockllm.exchange import Request
 from mockllm.prompt import Earlier
 from mockllm.serve.address import BACKLOG, reason_of
 from mockllm.serve.call_board import CallBoard
 from mockllm.serve.change_log import ChangeBoard
-from mockllm.serve.earlier_elsewhere import EarlierElsewhere, look_back
+from mockllm.serve.earlier_elsewhere import EarlierElsewhere
+from mockllm.serve.own_responses import OwnResponses
 from mockllm.serve.peer_lines import NoAnswer, PeerLine
 from mockllm.serve.peer_messages import (
     pack_reply,
@@ -166,7 +167,7 @@ class Peers:
         turns: Turns | None = None,
     ) -> None:
         self._app = app
-        self._turns = turns or Turns()
+        self._own = OwnResponses(app, turns or Turns())
         self._calls = calls
         self._own_server: asyncio.Server | None = None
         self._asking: set[asyncio.StreamWriter] = set()
@@ -175,7 +176,7 @@ class Peers:
         self._paths = place.switchboard.paths
         self._others = [slot for slot in range(len(self._paths)) if slot != place.slot]
         self._server: asyncio.Server | None = None
-        self._earlier = EarlierElsewhere(app, self._others, self._ask_in_time, self._turns)
+        self._earlier = EarlierElsewhere(self._own, self._others, self._ask_in_time)
         self._handed_over: dict[str, StoredResponse] = {}
         app.set_peers(frozenset(self._others))
 
@@ -207,7 +208,7 @@ class Peers:
     async def find_earlier(self, response_id: str, session: str) -> None:
         """Find out the conversation that ends with a response of a session, so that this process
         knows it, if any does."""
-        here = await look_back(self._app, self._turns, response_id, session)
+        here = await self._own.look_back(response_id, session)
         if isinstance(here, Elsewhere):
             found = await self._earlier.find(response_id, session)
             if isinstance(found, Earlier):
@@ -320,9 +321,7 @@ class Peers:
 
     async def _decide(self, request: Request) -> Any:
         """Return the reply to a request that another worker received; None if it is not known."""
-        reply = self._app.decide_forwarded(request)
-        if isinstance(reply, DividedWork):
-            reply = await self._turns.finish(reply)
+        reply = await self._own.reply_to(request)
         return None if reply is None else pack_reply(reply)
 
     def _import(self, packed: Any) -> None:

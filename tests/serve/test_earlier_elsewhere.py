@@ -23,6 +23,7 @@ from mockllm.engine.loading import Loaded, load
 from mockllm.exchange import Request
 from mockllm.serve import earlier_elsewhere, peers
 from mockllm.serve.fresh_values import FreshValueSource
+from mockllm.serve.own_responses import OwnResponses
 from mockllm.serve.peers import Peers, Place, Switchboard
 from mockllm.serve.turns import Turns
 from mockllm.wire.placeholders import fill, fill_fresh
@@ -217,13 +218,14 @@ async def test_a_configured_id_is_looked_for_in_all_workers() -> None:
 async def test_a_conversation_that_refers_to_itself_is_not_known(
     workers: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    own = OwnResponses(workers[0].app, Turns())
     asked: list[Any] = []
 
     async def ask(slot: int, message: Any) -> Any:
         asked.append(message["earlier"])
         return {"a": "b", "b": "a"}[message["earlier"]]
 
-    circle = earlier_elsewhere.EarlierElsewhere(workers[0].app, [1], ask, Turns())
+    circle = earlier_elsewhere.EarlierElsewhere(own, [1], ask)
     assert await circle.find("a", "") is None
     assert asked == ["a", "b"]
 
@@ -231,5 +233,5 @@ async def test_a_conversation_that_refers_to_itself_is_not_known(
         return f"{message['earlier']}x"
 
     monkeypatch.setattr(earlier_elsewhere, "MAX_LINKS", 5)
-    endless = earlier_elsewhere.EarlierElsewhere(workers[0].app, [1], ask_on, Turns())
+    endless = earlier_elsewhere.EarlierElsewhere(own, [1], ask_on)
     assert await endless.find("a", "") is None

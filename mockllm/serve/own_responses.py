@@ -1,0 +1,45 @@
+"""The responses that this process stores, for other processes that are asked about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from mockllm.app import App
+from mockllm.endpoints.earlier import Elsewhere
+from mockllm.engine.decision import DividedWork
+from mockllm.exchange import Reply, Request
+from mockllm.prompt import Earlier
+from mockllm.serve.turns import Turns
+
+Found = Earlier | Elsewhere | None
+
+
+class OwnResponses:
+    """Answers what `app` knows without asking other processes. What takes long is done in
+    `turns`."""
+
+    def __init__(self, app: App, turns: Turns) -> None:
+        self._app = app
+        self._turns = turns
+
+    async def look_back(
+        self,
+        response_id: str,
+        session: str,
+        known: Mapping[str, Earlier] = MappingProxyType({}),
+    ) -> Found:
+        """Return the conversation that ends with a response, as `ResponseMemory.look_back` does."""
+        leftovers: list[Any] = []
+        pieces = self._app.responses.look_back(response_id, session, leftovers, known)
+        found: Found = await self._turns.finish(DividedWork(pieces, leftovers))
+        return found
+
+    async def reply_to(self, request: Request, session: str | None = None) -> Reply | None:
+        """Return the reply to a request for a response, as `App.decide_forwarded` does."""
+        decided = self._app.decide_forwarded(request, session)
+        if not isinstance(decided, DividedWork):
+            return decided
+        reply: Reply | None = await self._turns.finish(decided)
+        return reply
