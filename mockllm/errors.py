@@ -138,6 +138,15 @@ MAX_PROBLEMS = 100
 """Problems that are reported at once: 20 kB, more than anybody reads."""
 
 
+MAX_DESCRIBED = 100
+"""Problems of one mock that are described at all: a body of 3 MB has 200,000, which take 20 s."""
+
+
+def not_described(place: str, count: int) -> tuple[Problem, ...]:
+    """Return the problem that stands for `count` more at `place`; nothing if there are no more."""
+    return (Problem(place, f"{count:,} more mistakes are not described"),) if count > 0 else ()
+
+
 def most_important(problems: Sequence[Problem]) -> tuple[Problem, ...]:
     """Return the problems to report, in order: at most `MAX_PROBLEMS_OF_MOCK` of each mock and
     `MAX_PROBLEMS` in all, errors before warnings, warnings before notes."""
@@ -232,7 +241,8 @@ MAX_HINTS = 1_000  # misspelt keys of one configuration whose meaning is guessed
 def closest(word: str, words: Iterable[str], *, likeness: float = 0.6) -> str | None:
     """Return that of `words` which was probably meant by `word`; None if none is as like it as
     `likeness`, from 0 to 1."""
-    found = get_close_matches(word, words, n=1, cutoff=likeness)
+    known = tuple(words)
+    found = get_close_matches(word, known, n=1, cutoff=likeness) if known else ()
     return found[0] if found else None
 
 

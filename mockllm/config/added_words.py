@@ -7,7 +7,7 @@ or false is neither: it is the place of the mock among the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypedDict
 
 from mockllm.config.models import (
@@ -18,7 +18,14 @@ from mockllm.config.models import (
     OpenAIResponseRequestMatch,
 )
 from mockllm.config.objects import ConfigObject, keys_of
-from mockllm.errors import MAX_HINTS, ConfigError, Problem, closest, did_you_mean
+from mockllm.errors import (
+    MAX_DESCRIBED,
+    ConfigError,
+    Problem,
+    closest,
+    did_you_mean,
+    not_described,
+)
 
 PLACE = "add()"
 """The place of mistakes that belong to no key of a mock."""
@@ -105,7 +112,7 @@ def arrange(words: Mapping[str, Any]) -> AddedWords:
     mock: dict[str, Any] = {}
     match: dict[str, Any] = {}
     is_first = False
-    unknown: list[Problem] = []
+    unknown: list[str] = []
     for word, value in words.items():
         key = word.removesuffix("_") if word == "not_" else word
         if key == "first" and isinstance(value, bool):
@@ -117,9 +124,10 @@ def arrange(words: Mapping[str, Any]) -> AddedWords:
         elif key in _MOCK_KEYS:
             mock[key] = value
         else:
-            unknown.append(_unknown(word, _KNOWN if len(unknown) < MAX_HINTS else ()))
+            unknown.append(word)
     if unknown:
-        raise ConfigError(tuple(unknown))
+        more = not_described(PLACE, len(unknown) - MAX_DESCRIBED)
+        raise ConfigError((*map(_unknown, unknown[:MAX_DESCRIBED]), *more))
     given = words.get("match")
     if given is not None and match:
         found = ", ".join(map(repr, match))
@@ -171,8 +179,8 @@ def _plain(value: Any) -> Any:
     return {keys[name]: getattr(value, name) for name in value.model_fields_set}
 
 
-def _unknown(word: str, known: Iterable[str]) -> Problem:
-    hint = did_you_mean(closest(word, known))
+def _unknown(word: str) -> Problem:
+    hint = did_you_mean(closest(word, _KNOWN))
     expected = "the keys of a mock and of its match"
     return Problem(PLACE, f"unknown key {word!r}, expected {expected}{hint}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
@@ -15,7 +16,16 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mockllm.config import foreign_words
 from mockllm.config.objects import keys_of
-from mockllm.errors import MAX_HINTS, ConfigError, Place, Problem, closest, did_you_mean
+from mockllm.errors import (
+    MAX_DESCRIBED,
+    MAX_HINTS,
+    ConfigError,
+    Place,
+    Problem,
+    closest,
+    did_you_mean,
+    not_described,
+)
 from mockllm.matching.texts import MAX_QUOTE, quote
 from mockllm.wire import jsontext
 
@@ -64,17 +74,26 @@ def contradiction(message: str, *at: int | str) -> PydanticCustomError:
 
 
 def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[Problem]:
-    """Return a problem for each mistake that `error` found in `data`, validated as `root`. If a
-    required key is misspelt, only the misspelling is reported, not the missing key."""
+    """Return a problem for each mistake that `error` found in `data`, validated as `root`: for the
+    first `MAX_DESCRIBED` of a mock, and one that counts its others. If a required key is misspelt,
+    only the misspelling is reported, not the missing key."""
     details = error.errors(include_url=False, include_context=True)
     unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
     guessed = {at: _meant_key(root, at) for at in unknown[:MAX_HINTS]}
     meant = {(*at[:-1], key) for at, key in guessed.items()}
-    return [
-        Problem(place_of(_location(detail), data, file), _describe(root, detail, guessed))
-        for detail in details
-        if not any(missing in meant for missing in _missing(detail))
-    ]
+    counts: Counter[Location] = Counter()  # of mocks, and of what is in none
+    found: list[Problem] = []
+    for detail in details:
+        if any(missing in meant for missing in _missing(detail)):
+            continue
+        mock = _mock_of(detail["loc"])
+        counts[mock] += 1
+        if counts[mock] <= MAX_DESCRIBED:
+            place = place_of(_location(detail), data, file)
+            found.append(Problem(place, _describe(root, detail, guessed)))
+    for mock, count in counts.items():
+        found += not_described(place_of(mock, data, file), count - MAX_DESCRIBED)
+    return found
 
 
 def validated(model: type[T], data: Any) -> T:
@@ -98,6 +117,15 @@ def _missing(detail: ErrorDetails) -> list[Location]:
             return [(*detail["loc"][:-1], name) for name in ANSWERS]
         case _:
             return []
+
+
+def _mock_of(location: Location) -> Location:
+    """Return the location of the mock that a location is in; an empty one if it is in none."""
+    match location:
+        case (str(), int(), *_):
+            return location[:2]
+        case _:
+            return ()
 
 
 def _location(detail: ErrorDetails) -> Location:

@@ -9,7 +9,7 @@ import pytest
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import MOCK_FIELDS, Mock
 from mockllm.config.values import MAX_NESTING
-from mockllm.errors import MAX_HINTS
+from mockllm.errors import MAX_DESCRIBED, MAX_HINTS
 from tests.support.configs import MESSAGE, MOCK, mistakes, nested
 
 
@@ -276,6 +276,24 @@ def test_the_meaning_of_so_many_unknown_keys_is_guessed() -> None:
     hints = [text for text in found if text.endswith("did you mean 'reply'?")]
 
     assert len(hints) == MAX_HINTS
+
+
+def test_so_many_mistakes_of_a_mock_are_described_and_the_others_counted() -> None:
+    many = {f"key{number}": 1 for number in range(MAX_DESCRIBED + 2)}
+
+    found = mistakes({"mocks": [{"reply": many, "name": "a"}, {"reply": {"key": 1}}]})
+
+    described = [text for text in found if text.startswith("a.json: mocks[0] 'a': reply.key")]
+    assert len(described) == MAX_DESCRIBED
+    assert found[MAX_DESCRIBED].startswith("a.json: mocks[1]: reply.key: unknown key")
+    assert found[MAX_DESCRIBED + 1 :] == ["a.json: mocks[0] 'a': 2 more mistakes are not described"]
+
+
+def test_so_many_mistakes_outside_mocks_are_described_and_the_others_counted() -> None:
+    found = mistakes({f"key{number}": 1 for number in range(MAX_DESCRIBED + 2)})
+
+    assert len(found) == MAX_DESCRIBED + 1
+    assert found[-1] == "a.json: 2 more mistakes are not described"
 
 
 def test_a_condition_that_is_nested_too_deeply_has_a_short_place() -> None:

@@ -22,6 +22,7 @@ from mockllm.endpoints.control.answers import (
 )
 from mockllm.endpoints.control.desk import (
     MAX_AT_ONCE,
+    MAX_PROBLEMS,
     Asked,
     Desk,
     forbidden,
@@ -40,7 +41,15 @@ from mockllm.engine.added import AddedMock, compile_added
 from mockllm.engine.asking import begin
 from mockllm.engine.changes import AddMock, Change, RemoveMock
 from mockllm.engine.decision import Decision, Question, finish
-from mockllm.errors import MAX_HINTS, ConfigError, Place, Problem, closest, did_you_mean
+from mockllm.errors import (
+    MAX_DESCRIBED,
+    ConfigError,
+    Place,
+    Problem,
+    closest,
+    did_you_mean,
+    not_described,
+)
 from mockllm.observers.selection import is_id
 
 MAX_ADDED = 100_000  # mocks of all sessions
@@ -208,17 +217,19 @@ def _read_mocks(body: Mapping[str, Any]) -> _Body:
         return _Body([_Written(body)], [], is_one=True)
     problems: list[Problem] = []
     written: list[_Written] = []
-    for key, value in body.items():
-        if key in MOCK_FIELDS and isinstance(value, list):
+    others = [key for key in body if key not in MOCK_FIELDS and not key.startswith(("_", "$"))]
+    for key in others[:MAX_DESCRIBED]:
+        hint = did_you_mean(closest(key, MOCK_FIELDS))
+        expected = f"lists of mocks beside {fields[0]!r}: one of {', '.join(MOCK_FIELDS)}"
+        message = f"expected {expected}{hint}; the rest is set by the configuration"
+        problems.append(Problem(Place(path=key), message))
+    problems += not_described("", len(others) - MAX_DESCRIBED)
+    for key in fields:
+        value = body[key]
+        if isinstance(value, list):
             written += _members(key, value, problems)
-        elif key in MOCK_FIELDS:
+        else:
             problems.append(Problem(Place(path=key), "expected a list of mocks"))
-        elif not key.startswith(("_", "$")):
-            known = MOCK_FIELDS if len(problems) < MAX_HINTS else ()
-            hint = did_you_mean(closest(key, known))
-            expected = f"lists of mocks beside {fields[0]!r}: one of {', '.join(MOCK_FIELDS)}"
-            message = f"expected {expected}{hint}; the rest is set by the configuration"
-            problems.append(Problem(Place(path=key), message))
     if not problems and not written:
         problems.append(Problem(Place(path=fields[0]), "expected at least one mock"))
     return _Body(written, problems, is_one=False)
@@ -270,7 +281,7 @@ def _compile_in_pieces(
     the `first` one on.
 
     Raises:
-        ControlError: 400 with the mistakes of all.
+        ControlError: 400 with the mistakes of all, `MAX_PROBLEMS` at most.
     """
     problems = [*body.problems]
     added: list[AddedMock] = []
@@ -294,6 +305,9 @@ def _compile_in_pieces(
             if not desk.allows_templates:
                 problems += _templates(compiled, each)
         yield False
+        if len(problems) >= MAX_PROBLEMS:
+            problems[MAX_PROBLEMS - 1 :] = [Problem(Place(), "the mocks behind are not checked")]
+            break
     if problems:
         what = "The mock has" if body.is_one else "The mocks have"
         raise invalid("invalid_mock", f"{what} mistakes", problems)

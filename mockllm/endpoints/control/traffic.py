@@ -25,7 +25,15 @@ from mockllm.engine.changes import (
 )
 from mockllm.engine.decision import Decision, Question
 from mockllm.engine.traffic import CompiledTraffic, compile_traffic
-from mockllm.errors import ConfigError, Place, Problem, closest, did_you_mean
+from mockllm.errors import (
+    MAX_DESCRIBED,
+    ConfigError,
+    Place,
+    Problem,
+    closest,
+    did_you_mean,
+    not_described,
+)
 from mockllm.limits import KIB
 
 MAX_TRAFFIC = 1_000  # entries: 2 s of a thread
@@ -58,11 +66,12 @@ def _read_all(body: Mapping[str, Any]) -> _Entries:
         ControlError: 400 with all mistakes.
     """
     entries = body.get("traffic")
+    unknown = [key for key in body if key != "traffic"]
     problems = [
         Problem(Place(path=key), "unknown key, expected 'traffic'")
-        for key in body
-        if key != "traffic"
+        for key in unknown[:MAX_DESCRIBED]
     ]
+    problems += not_described("", len(unknown) - MAX_DESCRIBED)
     if not isinstance(entries, list):
         problems.append(Problem(Place(path="traffic"), "expected a list of entries"))
     if problems or not isinstance(entries, list):

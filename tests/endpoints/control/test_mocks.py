@@ -8,6 +8,8 @@ import pytest
 
 from mockllm import Config, ConfigError, Server
 from mockllm.endpoints.control import changes
+from mockllm.endpoints.control.desk import MAX_PROBLEMS
+from mockllm.errors import MAX_DESCRIBED
 from tests.support.control import TOKEN, Begin, Controlled
 
 CONFIG: dict[str, Any] = {
@@ -74,6 +76,36 @@ def test_a_misspelt_name_is_a_404_with_a_hint(controlled: Controlled) -> None:
 
     assert told.status == 404
     assert "did you mean 'greet'?" in told.value["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("mocks", {"reply": "x"}),
+        ("mocks", {"mocks": [{"reply": "x"}]}),
+        ("traffic", {"traffic": []}),
+    ],
+)
+def test_of_so_many_unknown_keys_the_rest_is_counted(
+    controlled: Controlled, path: str, body: dict[str, Any]
+) -> None:
+    unknown = {f"key{number}": 1 for number in range(MAX_DESCRIBED + 2)}
+
+    told = controlled.ask("POST" if path == "mocks" else "PUT", path, body | unknown)
+
+    problems = [each["message"] for each in told.value["error"]["problems"]]
+    assert told.status == 400
+    assert len(problems) == MAX_DESCRIBED + 1
+    assert problems[-1] == "2 more mistakes are not described"
+
+
+def test_mocks_behind_so_many_mistakes_are_not_compiled(controlled: Controlled) -> None:
+    told = controlled.ask("POST", "mocks", {"mocks": [{"repl": "x"}] * (MAX_PROBLEMS + 5)})
+
+    problems = told.value["error"]["problems"]
+    assert len(problems) == MAX_PROBLEMS
+    assert problems[-2]["place"] == f"mocks[{MAX_PROBLEMS - 2}]: repl"
+    assert problems[-1]["message"] == "the mocks behind are not checked"
 
 
 def test_a_name_in_a_path_is_decoded(controlled: Controlled) -> None:
