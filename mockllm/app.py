@@ -54,6 +54,7 @@ from mockllm.providers.api import API
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.prepared import make_ready
 from mockllm.state.attempts import RETRY_COUNT, attempt_at
+from mockllm.state.change_count import ChangeCount
 from mockllm.state.draws import Draws
 from mockllm.state.keys import Reloaded, compare
 from mockllm.state.operations import BeginSession, Operation, Reset, Result
@@ -69,9 +70,6 @@ from mockllm.state.traffic import TrafficTimes
 
 _WITHOUT_SESSION = frozenset({HEALTH, READY, ROOT})
 """Paths that say nothing of a session, and answer even if the current one has ended."""
-
-BEHIND = -1
-"""No number of changes: some are not known yet."""
 
 CLIENT_CLOSED_REQUEST = Reply(499, (), ())  # for observers, as nginx logs it; never sent
 BUSY_PEER = "The worker that may have the response is busy. Retry the request."
@@ -131,8 +129,8 @@ class App:
         self._needs_input: Callable[[API, Answer], bool] | None = None
         self._own_traffic: CompiledTraffic | None = None
         self._configured = engine
-        self._changes = 0
-        self._catch_up: Callable[[], bool] | None = None
+        self.changes = ChangeCount()
+        """The number of changes of what decisions depend on beside the request."""
         self.asks_first = False
         """True if other servers are asked before each decision: none is repeated without it."""
         self._peers: frozenset[int] = frozenset()
@@ -153,7 +151,7 @@ class App:
 
     def _use(self, engine: Engine) -> None:
         # of the configuration
-        self._changes += 1
+        self.changes.add()
         self._engine = engine
         engine.responder.work_clock = self._work_clock
         engine.responder.needs_input = self._needs_input
@@ -174,7 +172,7 @@ class App:
 
     def show_metrics(self, page: MetricsPage, meter: Meter) -> None:
         """Answer ``GET /metrics`` with `page`, and have `meter` count operations of the store."""
-        self._changes += 1
+        self.changes.add()
         self._metrics = page
         self.store = cast("Any", CountedStore(self.store, meter))
         self._needs_input = self._engine.responder.needs_input = meter.needs_input
@@ -206,7 +204,7 @@ class App:
     def set_peers(self, slots: frozenset[int]) -> None:
         """Set the slots of the other workers, to which requests about unknown responses are
         forwarded."""
-        self._changes += 1
+        self.changes.add()
         self._peers = slots
         self._note_default_session()
         self._context = replace(self._local_context, peers=slots)
@@ -251,14 +249,14 @@ class App:
     ) -> None:
         """Ask `store` from now on, which other processes ask too, and of which `condition` returns
         what is known. If it can be `held`, the control API looks at it while it is."""
-        self._changes += 1
+        self.changes.add()
         self.store = cast("Any", store)
         self._condition = condition
         self._shared_state = held
 
     def forget_session(self, session: str) -> None:
         """Drop what this process remembers of a session that is over, beside its state."""
-        self._changes += 1
+        self.changes.add()
         self.when_session_ends(session)
         self.responses.stored.drop(session)
         dropped = self.views.drop(session)
@@ -299,7 +297,7 @@ class App:
     def _note_default_session(self) -> None:
         """Note whether a request that names no session may belong to another than the common one,
         or may see other mocks than the one before, so that it need not be asked for each."""
-        self._changes += 1
+        self.changes.add()
         has_setting = self._engine.session_setting != NO_SETTING
         has_current = self._current_session != COMMON
         looks_back = bool(self._peers) and any(
@@ -312,29 +310,10 @@ class App:
         """True if repeated requests are answered from caches (see `Engine.reuses`)."""
         return self._engine.reuses
 
-    def changes(self) -> int:
-        """Return the number of changes so far of what decisions depend on beside the request: of
-        the configuration, the mocks, the sessions, also by other processes. It is asked before
-        each decision that is repeated. It is `BEHIND` while there are some that are not known."""
-        if self._catch_up is not None and not self._catch_up():
-            return BEHIND
-        return self._changes
-
-    @property
-    def known_changes(self) -> int:
-        """The number of those changes that held for the last decision."""
-        return self._changes
-
-    def follow(self, catch_up: Callable[[], bool]) -> None:
-        """Call `catch_up` before each decision that is repeated: it makes the changes of other
-        processes, as whoever asks for a new decision does before it, and returns False if it cannot
-        make all of them at once."""
-        self._catch_up = catch_up
-
     def repeats(self, request: Request, decision: Decision) -> bool:
-        """Return True if `decide` returns this `decision` for every equal request, until `changes`
-        returns another number. Then neither state nor chance, time, traffic or a session of its own
-        has decided it, nor has the absence of credentials."""
+        """Return True if `decide` returns this `decision` for every equal request, until the
+        number of `changes` is another. Then neither state nor chance, time, traffic or a session of
+        its own has decided it, nor has the absence of credentials."""
         match = decision.match
         if (
             self.asks_first

@@ -10,8 +10,8 @@ the two.
 A load test sends the same request again and again, and all that differs in the answers are the
 values of a delivery. So a read that was exactly one request, and whose answer went out in one
 write, is kept with its answer when it comes for the second time. What it is answered with depends
-on nothing but these bytes, as `App.repeats` says, until something changes (`App.changes`); then all
-are dropped. The connection must have nothing else to do, and the peer must read.
+on nothing but these bytes, as `App.repeats` says, until something changes (`state.change_count`);
+then all are dropped. The connection must have nothing else to do, and the peer must read.
 
 There are three caches on the way of a request, and the outermost that has something wins:
 
@@ -78,6 +78,7 @@ class Repeats(Patience):
         super().__init__()
         # of the server
         self._app = app
+        self._changes = app.changes
         self._journal = journal
         self._meter = meter
         self._is_used = app.reuses
@@ -86,7 +87,7 @@ class Repeats(Patience):
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._version = self._app.known_changes
+        self._version = self._changes.known
         self._reads = BoundedCache[Hashable, Repeat](MAX_BYTES, max_seen=MAX_SEEN)
         self._get = self._reads.get
 
@@ -101,7 +102,7 @@ class Repeats(Patience):
             self.note_in_vain()
             return None
         self._in_vain = 0
-        if self._version != self._app.changes():
+        if self._version != self._changes.latest():
             self._begin_anew()
             return None
         return repeat
@@ -111,7 +112,7 @@ class Repeats(Patience):
         before and may be repeated."""
         if not self._is_used or len(data) > MAX_READ:
             return
-        if self._version != self._app.known_changes:  # what comes later does not hold for it
+        if self._version != self._changes.known:  # what comes later does not hold for it
             self._begin_anew()
         key = data if len(data) <= MAX_HASHED else _sample(data)
         if self._reads.is_new(key) or decision.ready is None:

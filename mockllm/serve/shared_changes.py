@@ -77,7 +77,7 @@ class SharedChanges:
         self._app, self._clock, self._gates = service.app, service.clock, service.gates
         self._local = local
         service.decide = self.decide
-        service.app.follow(self.follow)
+        service.app.changes.follow(self.follow)
         service.app.when_session_ends = service.gates.cut_session
         service.gates.post = self.post
         service.gates.is_alive = self._bell.is_alive

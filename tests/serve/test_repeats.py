@@ -464,7 +464,7 @@ def test_what_other_processes_have_changed_is_known_before_each_repeat() -> None
                 serving.app.use(Engine(CONFIGURATIONS[1]))
             return True
 
-        serving.app.follow(catch_up)
+        serving.app.changes.follow(catch_up)
         for _ in range(3):
             await serving.receive(-1, post())
         bodies = [answer.body for answer in read_answers(serving.written[-1])]
@@ -478,7 +478,7 @@ def test_nothing_is_repeated_while_a_change_of_another_process_takes_long() -> N
 
     async def answered() -> int:
         await received(serving, *[post()] * 3)
-        serving.app.follow(lambda: False)
+        serving.app.changes.follow(lambda: False)
         await received(serving, *[post()] * 3)
         return len(serving.service.repeats)
 
@@ -499,7 +499,7 @@ def test_an_answer_from_before_a_change_is_not_kept_after_it() -> None:
                 serving.app.use(Engine(CONFIGURATIONS[1]))
             return True
 
-        serving.app.follow(catch_up)
+        serving.app.changes.follow(catch_up)
         for _ in range(3):
             await serving.receive(-1, post())
         return [b"changed" in answer.body for answer in read_answers(serving.written[-1])]

@@ -15,7 +15,7 @@ from typing import Any, cast
 import orjson
 import pytest
 
-from mockllm.app import BEHIND, App
+from mockllm.app import App
 from mockllm.endpoints.control.access import Access
 from mockllm.endpoints.control.api import ControlAPI
 from mockllm.endpoints.control.desk import Desk
@@ -29,6 +29,7 @@ from mockllm.serve.change_log import ChangeBoard
 from mockllm.serve.connections import Service
 from mockllm.serve.gates import Gates
 from mockllm.serve.shared_changes import SharedChanges
+from mockllm.state.change_count import BEHIND
 from mockllm.state.store import LocalStore
 from tests.support.control import HOST, JSON, TOKEN
 from tests.support.goldens import delivered
@@ -192,13 +193,13 @@ def change_everything(worker: Worker) -> None:
 
 def test_what_is_repeated_learns_of_the_changes_of_others(server: Server) -> None:
     one, two = server.start(2)
-    known = two.app.changes()
-    assert two.app.changes() == known
+    known = two.app.changes.latest()
+    assert two.app.changes.latest() == known
 
     assert one.add("x", "1") == 201
 
-    assert two.app.known_changes == known
-    assert two.app.changes() != known
+    assert two.app.changes.known == known
+    assert two.app.changes.latest() != known
     assert two.say("x") == "1"
 
 
@@ -385,13 +386,13 @@ async def test_a_request_waits_for_a_change_that_takes_long_and_others_go_on(
 ) -> None:
     one, two = server.start(2)
     assert [one.add("x", LARGE), one.add("x", "2"), one.add("y", LARGE)] == [201] * 3
-    known = two.app.known_changes
+    known = two.app.changes.known
 
     asked = [say_later(two, text) for text in ("x", "y", "configured")]
 
     assert all(isinstance(each, Question) for each in asked)
-    assert two.app.changes() == BEHIND
-    assert two.app.known_changes == known
+    assert two.app.changes.latest() == BEHIND
+    assert two.app.changes.known == known
     health = two.decide(Request.of("GET", "/health", ((b"host", b"a"),)))
     assert isinstance(health, Decision)
     assert health.reply.status == 200
@@ -399,7 +400,7 @@ async def test_a_request_waits_for_a_change_that_takes_long_and_others_go_on(
         answers = await asyncio.gather(*map(resolved, asked))
     said = [value["choices"][0]["message"]["content"] for _, value in answers]
     assert said == [LARGE, LARGE, "yes"]
-    assert two.app.changes() != BEHIND
+    assert two.app.changes.latest() != BEHIND
     assert two.known == one.known
 
 
