@@ -36,7 +36,6 @@ from mockllm.engine.decision import (
     Outcome,
     Question,
 )
-from mockllm.engine.effects import hold
 from mockllm.engine.engine import Engine
 from mockllm.engine.limiting import NOTHING, Limiter, Sent
 from mockllm.engine.mocks import Table
@@ -187,16 +186,6 @@ class App:
     def own_traffic(self) -> CompiledTraffic | None:
         """The traffic that has replaced that of the configuration; None if none has."""
         return self._own_traffic
-
-    def holds(self, name: str) -> bool:
-        """Return True if an entry of traffic with this name holds now, for some request."""
-        return name in self.holding()
-
-    def holding(self) -> frozenset[str]:
-        """Return the names of the entries of traffic that hold now, for some request."""
-        traffic = [table.traffic for table in self._engine.tables if table.traffic is not None]
-        entries = [entry for each in traffic for entry in each.entries]
-        return frozenset(entry.name for entry, _ in hold(entries, self._since_begin))
 
     def _since_begin(self, name: str) -> float | None:
         return self.traffic.elapsed(name, self.elapsed())

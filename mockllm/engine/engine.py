@@ -7,7 +7,7 @@ when it is first needed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,7 @@ from mockllm.engine.decision import (
     Match,
     Question,
 )
-from mockllm.engine.effects import NO_EFFECTS, Effects
+from mockllm.engine.effects import NO_EFFECTS, Effects, TrafficEntry, hold
 from mockllm.engine.loading import Loaded
 from mockllm.engine.match_cache import MAX_ENTRY, ExposureCache, Key, MatchCache, key_with
 from mockllm.engine.matcher import MAX_UNDIVIDED, Matcher, has_much_to_match
@@ -189,18 +189,22 @@ class Engine:
     def rate_limits(self) -> Mapping[tuple[str, str], int]:
         """The amounts of all limits of the configuration, by the label of their entry and their
         word."""
-        entries = [
-            entry
-            for table in self.tables
-            if table.traffic is not None
-            for entry in table.traffic.entries
-        ]
         return {
             (entry.rule.label, word): amount
-            for entry in entries
+            for entry in self._traffic_entries()
             if entry.limit is not None
             for word, amount in entry.limit.all_amounts
         }
+
+    def holding(self) -> frozenset[str]:
+        """Return the names of the entries of traffic that hold now, for some request."""
+        held = hold(self._traffic_entries(), self.stage.elapsed)
+        return frozenset(entry.name for entry, _ in held)
+
+    def _traffic_entries(self) -> Sequence[TrafficEntry]:
+        """Return the entries of traffic as they are compiled, those of each API."""
+        traffic = [table.traffic for table in self.tables if table.traffic is not None]
+        return [entry for each in traffic for entry in each.entries]
 
     def table(self, name: str) -> Table:
         """Return the mocks of the API called `name` (``openai``); a KeyError if there is no such

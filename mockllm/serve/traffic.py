@@ -90,7 +90,7 @@ class TrafficHandle:
     def holds(self) -> bool:
         """True if it holds at this moment."""
         listening = self._serving()
-        return listening.run(lambda: listening.app.holds(self.name))
+        return listening.run(lambda: self.name in listening.app.engine.holding())
 
     def _serving(self) -> Listening:
         return self._server._serving()

@@ -196,7 +196,7 @@ def _replace(desk: Desk, asked: Asked, arrange: Callable[[], _Entries]) -> Decis
             if new.changed is None:
                 return _answer(desk)
             written = new.compiled.entries[new.changed]
-            entry = _describe(new.changed, written, desk.server.holding())
+            entry = _describe(new.changed, written, desk.server.engine.holding())
             warnings = [describe(each) for each in new.compiled.warnings]
             return answer({**entry, "warnings": warnings}, etag=_version(desk))
 
@@ -228,7 +228,7 @@ def _compile(desk: Desk, entries: list[Any], changed: int | None) -> CompiledTra
 
 
 def _answer(desk: Desk, name: str | None = None) -> Decision:
-    holding = desk.server.holding()
+    holding = desk.server.engine.holding()
     shown = [
         _describe(index, entry, holding)
         for index, entry in enumerate(desk.server.engine.traffic)
