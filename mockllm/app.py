@@ -36,6 +36,7 @@ from mockllm.engine.decision import (
     Outcome,
     Question,
 )
+from mockllm.engine.delivery_pace import DeliveryPaces
 from mockllm.engine.engine import Engine
 from mockllm.engine.limiting import NOTHING, Limiter, Sent
 from mockllm.engine.mocks import Table
@@ -43,7 +44,7 @@ from mockllm.engine.received import FindEarlier
 from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.views import View, Views
 from mockllm.errors import ClientError, RequestError
-from mockllm.exchange import Pacing, Reply, Request
+from mockllm.exchange import Reply, Request
 from mockllm.observers.counted_store import CountedStore
 from mockllm.observers.lateness import Lateness
 from mockllm.observers.metrics import Meter
@@ -51,10 +52,7 @@ from mockllm.prompt import Earlier
 from mockllm.providers import find_vendor
 from mockllm.providers.api import API
 from mockllm.providers.routes import NO_VALUES, Values
-from mockllm.replies.prepared import make_ready
-from mockllm.state.attempts import RETRY_COUNT, attempt_at
 from mockllm.state.change_count import ChangeCount
-from mockllm.state.draws import Draws
 from mockllm.state.keys import Reloaded, compare
 from mockllm.state.operations import BeginSession, Operation, Reset, Result
 from mockllm.state.session_names import (
@@ -117,9 +115,8 @@ class App:
         self._condition: Callable[[], Condition] = lambda: Condition.OWN
         self.when_session_ends: Callable[[str], None] = lambda session: None
         """Called with the name of each session that ends or is evicted."""
-        self.slot = 0
-        """The slot of this worker: without a seed, each draws times of its own."""
-        self._draws = Draws()
+        self.paces = DeliveryPaces()
+        """Draws the times of paced answers."""
         self.views = Views(engine)
         """What sessions see: with mocks that were added at run time, which a reload keeps."""
         self.control: ControlAPI | None = None
@@ -493,29 +490,6 @@ class App:
         operations = self._limiter.over(admission, answer, sent)
         if operations:
             self.store.post(operations, self._clock())
-
-    def pacing_of(self, request: Request, decision: Decision) -> Pacing:
-        """Return the pacing of one delivery of a paced reply, with the key of its draws."""
-        pacing = decision.reply.pacing
-        assert pacing is not None
-        if not pacing.cv:
-            return pacing
-        _, request = split_request(request)
-        attempt = attempt_at(request.path, request.body, request.first_values.get(RETRY_COUNT))
-        rule = decision.match.rule
-        source = pacing.pool.name if rule is None else rule.label
-        seed = self._engine.seed
-        if not seed and self.slot:
-            source = f"{source}\0{self.slot}"
-        key = self._draws.next_key(seed, decision.session, source, attempt)
-        return pacing._replace(key=key)
-
-    def refuse_for_pool(self, decision: Decision, pacing: Pacing) -> Decision:
-        """Return the decision to refuse a request because the pool of its answer is full."""
-        assert pacing.full is not None  # or the queue has no end
-        reply, ready = make_ready(pacing.full)
-        match = decision.match._replace(outcome=Outcome.POOL_FULL, answer=None)
-        return decision._replace(match=match, reply=reply, ready=ready)
 
 
 def _reply_forwarded(decided: Decision | Question) -> Reply | DividedWork | None:

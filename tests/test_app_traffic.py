@@ -21,6 +21,7 @@ from mockllm.engine.decision import (
     Question,
     finish,
 )
+from mockllm.engine.delivery_pace import refuse_for_pool
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import COMPLETE, EndingKind, LazySteps, Request
@@ -309,8 +310,8 @@ def test_a_full_pool_of_traffic_refuses_with_its_error() -> None:
     one = app({"latency": latency}, mocks=[{"reply": "ok"}])
 
     found = asked(one)
-    pacing = one.pacing_of(Request.of("POST", CHAT), found)
-    refused = one.refuse_for_pool(found, pacing)
+    pacing = one.paces.pacing_of(Request.of("POST", CHAT), found, seed=0)
+    refused = refuse_for_pool(found, pacing)
 
     assert (refused.reply.status, refused.match.outcome) == (502, Outcome.POOL_FULL)
     assert [pool.concurrency for pool in one.engine.pools] == [1]
@@ -343,9 +344,9 @@ def test_workers_draw_times_of_their_own_unless_there_is_a_seed(seed: int, diffe
     keys = []
     for slot in (0, 1, 1):
         app = LoneApp(Engine(load(Config.from_dict(config))))
-        app.slot = slot
+        app.paces.slot = slot
         decision = app.decide(request)
-        keys.append([app.pacing_of(request, decision).key for _ in range(3)])
+        keys.append([app.paces.pacing_of(request, decision, seed).key for _ in range(3)])
 
     assert keys[1] == keys[2]
     assert (keys[0] != keys[1]) is differs

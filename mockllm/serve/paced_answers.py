@@ -13,6 +13,7 @@ import time
 from typing import NamedTuple
 
 from mockllm.engine.decision import Decision
+from mockllm.engine.delivery_pace import refuse_for_pool
 from mockllm.exchange import EndingKind, Pacing, Request
 from mockllm.http1 import framing
 from mockllm.http1.shared_frames import Divided
@@ -51,7 +52,8 @@ class PacedAnswers(Answers):
         closes: bool,
     ) -> None:
         """Send an answer whose tokens take time, or the refusal of its pool."""
-        pacing = self._service.app.pacing_of(request, decision)
+        app = self._service.app
+        pacing = app.paces.pacing_of(request, decision, app.engine.seed)
         answer = PacedAnswer(request, decision, pacing, started, fresh, closes)
         shared = self._service.shared_pools
         if shared is None or not pacing.pool.shared:
@@ -96,7 +98,7 @@ class PacedAnswers(Answers):
             raise
 
     def _refuse_for_pool(self, answer: PacedAnswer) -> None:
-        refusal = self._service.app.refuse_for_pool(answer.decision, answer.pacing)
+        refusal = refuse_for_pool(answer.decision, answer.pacing)
         self._deliver(answer.request, refusal, answer.started)
 
     def _play_paced(self, answer: PacedAnswer, place: Place | None = None) -> None:

@@ -148,7 +148,7 @@ class _Process:
             lateness=settings.timing.lateness(slot),
         )
         app = make_app(engine, clock, settings.timing.total, is_tls=bound.tls is not None)
-        app.slot = slot
+        app.paces.slot = slot
         turns = Turns()
         # of all servers
         self._store = _open_store(app, clock, settings, place)
@@ -322,7 +322,7 @@ def _open_store(
     if settings.sharing is None:
         return None
     is_successor = place is not None and place.successor
-    return settings.sharing.open(app, clock, app.slot, is_successor=is_successor)
+    return settings.sharing.open(app, clock, app.paces.slot, is_successor=is_successor)
 
 
 def _share_responses(

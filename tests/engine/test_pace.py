@@ -10,6 +10,7 @@ import pytest
 from mockllm import Config
 from mockllm.engine.added import compile_added
 from mockllm.engine.decision import Decision, Outcome
+from mockllm.engine.delivery_pace import refuse_for_pool
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.engine.pace import Pace, pace_reply, with_tokens
@@ -184,7 +185,7 @@ def test_the_reply_to_a_full_pool_is_that_of_the_api() -> None:
 
     for path in PATHS:
         decision = asked(one, path)
-        refused = one.refuse_for_pool(decision, pacing_of(decision))
+        refused = refuse_for_pool(decision, pacing_of(decision))
         assert refused.reply.status == 429
         assert refused.ready is not None
         assert refused.match.outcome is Outcome.POOL_FULL
@@ -230,7 +231,8 @@ def test_jitter_is_drawn_for_each_delivery_of_a_cached_match() -> None:
 
     def keys(which: LoneApp) -> list[int]:
         decisions = [asked(which, stream=True) for _ in range(4)]
-        return [which.pacing_of(request, decision).key for decision in decisions]
+        paces, seed = which.paces, which.engine.seed
+        return [paces.pacing_of(request, each, seed).key for each in decisions]
 
     again = app(mocks=[{"reply": TEXT}], latency=LATENCY | {"jitter": 0.5}, seed=3)
     found = keys(one)
@@ -243,7 +245,7 @@ def test_without_jitter_nothing_is_drawn() -> None:
     one = app(mocks=[{"reply": TEXT}], latency=LATENCY)
     decision = asked(one)
 
-    assert one.pacing_of(Request.of("POST", "/"), decision) is decision.reply.pacing
+    assert one.paces.pacing_of(Request.of("POST", "/"), decision, seed=0) is decision.reply.pacing
 
 
 def test_a_failure_that_is_rendered_for_a_full_pool_is_that_of_the_latency() -> None:
