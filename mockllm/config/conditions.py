@@ -332,6 +332,34 @@ _BODY_SCHEMA: dict[str, Any] = {
 }
 
 
+def _write_tests(values: Any) -> Any:
+    """Write tests of a text that are objects, ``{"$.a": contains("b")}``, as in a file."""
+    if not isinstance(values, Mapping):
+        return values
+    return {path: _write_test(path, value) for path, value in values.items()}
+
+
+def _write_test(path: Any, value: Any) -> Any:
+    if isinstance(value, list) and any(isinstance(each, TextMatch) for each in value):
+        raise PydanticCustomError(
+            "list_of_tests",
+            "{path}: a list is compared as JSON; {remedy}",
+            {"path": path, "remedy": 'write {"any": [...]} for one of several tests'},
+        )
+    if isinstance(value, Mapping) and isinstance(among := value.get("any"), list | tuple):
+        return {**value, "any": [*map(_as_written, among)]}
+    return _as_written(value)
+
+
+def _as_written(value: Any) -> Any:
+    return value.model_dump(exclude_unset=True) if isinstance(value, TextMatch) else value
+
+
+_BodyValues = Annotated[
+    dict[StrictStr, Any], BeforeValidator(_write_tests), WithJsonSchema(_BODY_SCHEMA)
+]
+
+
 def _no_object_of_headers(headers: Any) -> Any:
     """Refuse ``{"x-tenant": "a"}``, with the form that is meant."""
     if not isinstance(headers, Mapping):
@@ -367,9 +395,7 @@ class Conditions(_WithoutNull):
     tools: Tools | None = None
     """Names of tools that are offered, all of them; ``{"any": [...]}``: one of them; an empty list:
     none."""
-    schema_: Annotated[
-        Text | None, Field(validation_alias="schema", serialization_alias="schema")
-    ] = None
+    schema_: Text | None = Field(default=None, alias="schema")
     """The name of the output's schema, or of the one tool that the model must call."""
     turn: Count | None = None
     """The number of the requested answer in the conversation, from 1."""
@@ -377,7 +403,7 @@ class Conditions(_WithoutNull):
     """The number of the requested answer since the user's last words, from 1."""
     stream: StrictBool | None = None
     """True if a stream is asked for, false if not."""
-    body: Annotated[dict[StrictStr, Any], WithJsonSchema(_BODY_SCHEMA)] | None = None
+    body: _BodyValues | None = None
     """Values in the request's body, by their JSONPath (RFC 9535): a value, or an object with
     `equals`, `any`, `exists` or the tests of a text."""
     headers: Annotated[ListOrNull[HeaderMatch], BeforeValidator(_no_object_of_headers)] = Field(

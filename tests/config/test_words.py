@@ -26,6 +26,9 @@ from mockllm import (
     regex,
     starts_with,
 )
+from mockllm.engine.building import build_engine
+from mockllm.matching.specification import first_match
+from tests.support.strategies import ask_chat
 
 
 def written(match: Any) -> Any:
@@ -73,6 +76,10 @@ def test_a_function_is_the_test_of_its_name(function: Any, word: str) -> None:
         (
             {"body": {"$.a": contains("b")}},
             {"body": {"$.a": {"contains": "b", "ignore_case": False}}},
+        ),
+        (
+            {"body": {"$.a": {"any": [regex("b"), 1]}}},
+            {"body": {"$.a": {"any": [{"regex": "b", "ignore_case": False}, 1]}}},
         ),
     ],
 )  # fmt: skip
@@ -124,6 +131,31 @@ def test_wrong_arguments_are_named(make: Any, error: type[Exception], message: s
     assert message in str(failed.value)
 
 
+@pytest.mark.parametrize(
+    "match",
+    [
+        {"body": {"$.a": contains("b")}},
+        Match(body={"$.a": {"any": [1, contains("b")]}}),
+        Match(any_of=[Match(body={"$.a": regex("b")})]),
+    ],
+)
+def test_values_of_the_body_pass_the_tests_of_functions(match: Any) -> None:
+    config = Config.from_dict({"mocks": [{"match": match, "reply": "found"}]})
+    table = build_engine(config).table("openai")
+
+    found = [
+        first_match(table.index.rules, ask_chat([{"role": "user", "content": "x"}], a=value), {})
+        for value in ("abc", "c")
+    ]
+
+    assert [each is not None for each in found] == [True, False]
+
+
+def test_a_list_of_tests_in_the_body_is_explained() -> None:
+    with pytest.raises(ConfigError, match=r'\$\.a: a list is compared as JSON; write {"any": \['):
+        Config.from_dict({"mocks": [{"match": {"body": {"$.a": any_of("a", contains("b"))}}}]})
+
+
 def test_an_expression_that_is_wrong_is_a_mistake_of_the_configuration() -> None:
     from mockllm.engine.loading import load
 
@@ -158,6 +190,7 @@ mocks = [
     Mock(match=Match(tool_result={"name": "a", "error": True}, api=["chat"]), reply="Failed."),
     Mock(match=Match(any_message={"role": "user"}, tool_result={"regex": "1"}), reply="One."),
     Mock(match=Match(headers=[HeaderMatch(name="x-a", value="b")], body={"$.a": 1}), reply="b"),
+    Mock(match=Match(schema="a", body={"$.a": contains("b")}), reply="c"),
 ]
 server = AsyncServer({"mocks": [*mocks, {"match": {"user": contains("a")}, "reply": "b"}]})
 wrong = Mock(match=Match(user=contains(5)))
