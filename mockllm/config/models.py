@@ -20,6 +20,8 @@ from pydantic import (
     StrictBool,
     StrictInt,
     ValidationError,
+    ValidationInfo,
+    model_validator,
 )
 
 from mockllm.config.address import checked_address
@@ -39,7 +41,7 @@ from mockllm.config.json_file import read_file
 from mockllm.config.latency import AnyLatency, Latency
 from mockllm.config.match import Match
 from mockllm.config.mistakes import problems
-from mockllm.config.objects import ConfigObject
+from mockllm.config.objects import ConfigObject, Sharing
 from mockllm.config.reply import AnyReply
 from mockllm.config.session_values import checked_session, checked_session_header
 from mockllm.config.traffic import Traffic
@@ -147,6 +149,13 @@ class _Mock(Answers):
         """Return `place` or, of a mock created in Python, its position in the list of an API:
         ``openai[3] 'greet'``."""
         return self.place or Place(field=field, position=index, name=self.name)
+
+    @model_validator(mode="after")
+    def _share(self, info: ValidationInfo) -> Self:
+        if isinstance(info.context, Sharing):
+            info.context.compact(self)
+            info.context.compact(self.__dict__["match"])
+        return self
 
     def read_from(self, place: Place) -> None:
         """Record the place that the mock was read from."""
@@ -277,15 +286,12 @@ class Config(ConfigObject):
             ConfigError: `data` is invalid; the error has all mistakes.
         """
         try:
-            config = cls.model_validate(data)
+            config = cls.model_validate(data, context=Sharing())
         except ValidationError as exc:
             raise ConfigError(tuple(problems(exc, cls, data, file))) from exc
-        written: dict[frozenset[str], set[str]] = {}
         for field in MOCK_FIELDS:
             for index, mock in enumerate(getattr(config, field)):
                 mock.read_from(Place(file=file, field=field, position=index, name=mock.name))
-                mock.share_names(written)
-                mock.match.share_names(written)
         for index, entry in enumerate(config.traffic):
             entry.read_from(Place(file=file, field="traffic", position=index, name=entry.name))
         config._latency_read = config.latency, file

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion
 
 from mockllm import Config, HeaderMatch, MatchType, OpenAIMock, OpenAIRequestMatch
@@ -63,6 +66,60 @@ def test_absent_and_null_lists_are_empty() -> None:
 
     assert (config.openai, config.openai_response) == ([], [])
     assert config.anthropic[0].match.headers == []
+
+
+_MATCHES = st.fixed_dictionaries(
+    {},
+    optional={
+        "match_type": st.sampled_from(["exact", "contains"]),
+        "message": st.just(MESSAGE),
+        "headers": st.sampled_from([[], None, [{"name": "x-a", "value": "b"}]]),
+        "system_contains": st.sampled_from([[], ["be terse"]]),
+        "tool_names": st.sampled_from([[], ["f"]]),
+        "not": st.just({"turn": 2}),
+    },
+)
+_MOCKS = st.fixed_dictionaries(
+    {"reply": st.sampled_from(["a", {"template": "{{ call }}"}])},
+    optional={
+        "name": st.sampled_from(["", "a"]),
+        "match": _MATCHES,
+        "headers": st.sampled_from([{}, {"x-a": "b"}]),
+        "latency": st.just({"ttft": 1}),
+    },
+)
+
+
+@given(st.fixed_dictionaries({"openai": st.lists(_MOCKS), "anthropic": st.lists(_MOCKS)}))
+def test_mocks_that_share_what_is_equal_are_those_that_do_not(data: dict[str, Any]) -> None:
+    shared, apart = Config.from_dict(data, file="a.json"), Config.model_validate(data)
+
+    assert (shared.openai, shared.anthropic) == (apart.openai, apart.anthropic)
+    assert repr(shared) == repr(apart)
+    assert shared.model_dump_json() == apart.model_dump_json()
+    for one, other in zip(shared.openai, apart.openai, strict=True):
+        written = [(each.model_fields_set, each.match.model_fields_set) for each in (one, other)]
+        assert written[0] == written[1]
+        assert one.has_state == other.has_state
+
+
+def test_a_mock_that_is_read_is_small() -> None:
+    apart = OpenAIMock.model_validate(MOCK)
+    one, other = Config.from_dict({"openai": [MOCK, MOCK]}, file="a.json").openai
+    assert not one.has_state  # which it remembers
+
+    for read, made in ((one, apart), (one.match, apart.match)):
+        assert sys.getsizeof(read.__dict__) < sys.getsizeof(made.__dict__) * 0.6
+    assert one.headers is other.headers
+    assert one.match.tool_names is other.match.tool_names
+    assert one.match.model_fields_set is other.match.model_fields_set
+
+
+def test_configurations_share_nothing() -> None:
+    one, other = (Config.from_dict({"openai": [MOCK]}).openai[0] for _ in "ab")
+
+    assert one.headers is not other.headers
+    assert one.match.system_contains is not other.match.system_contains
 
 
 def test_a_mock_has_the_place_it_was_read_from() -> None:
