@@ -10,12 +10,19 @@ from itertools import pairwise
 from textwrap import dedent
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
 from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from mockllm.config.values import without_own_keys
+from mockllm.errors import ConfigError
 
 OWN_KEYS_SCHEMA: JsonDict = {"patternProperties": {"^[_$]": {}}}
 """The author's own keys, as a part of a JSON Schema."""
@@ -98,6 +105,23 @@ class ConfigObject(BaseModel):
         serialize_by_alias=True,
         json_schema_extra={**OWN_KEYS_SCHEMA},
     )
+
+    def __init__(self, /, **written: Any) -> None:
+        """Validate what is written in Python.
+
+        Raises:
+            ConfigError: it is invalid; the error has all mistakes.
+        """
+        try:
+            super().__init__(**written)
+        except ValidationError as exc:
+            from mockllm.config.mistakes import problems  # which needs this module
+
+            model = type(self)
+            found = problems(exc, model, written, f"{model.__name__}()")
+            raise ConfigError(tuple(found)) from None  # whose texts are for who wrote the model
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # not to be called for each object in a file
 
     @model_validator(mode="before")
     @classmethod

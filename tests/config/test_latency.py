@@ -6,9 +6,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from pydantic import ValidationError
 
-from mockllm import AnthropicMock, Config, Latency, Mock
+from mockllm import AnthropicMock, Config, ConfigError, Latency, Mock
 from mockllm.config.latency import PRESETS, parse_latency, read_latency, suspicious_times
 from mockllm.config.models import MOCK_FIELDS
 from tests.support.configs import mistakes
@@ -224,5 +223,5 @@ def test_a_mistake_on_the_command_line_is_reported(text: str, expected: str) -> 
 
 
 def test_a_latency_of_a_mock_is_checked_in_python_too() -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(ConfigError, match="expected either 'itl' or 'tps', found both"):
         Mock(reply="a", latency={"itl": "1ms", "tps": 1})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from mockllm.config.objects import ConfigObject
+from mockllm.errors import ConfigError
 
 
 class Thing(ConfigObject):
@@ -19,6 +22,24 @@ def test_keys_of_the_author_are_ignored() -> None:
 def test_an_unknown_key_is_an_error() -> None:
     with pytest.raises(ValidationError, match="nam"):
         Thing.model_validate({"nam": "a"})
+
+
+def test_what_is_written_in_python_gets_the_help_that_a_file_gets() -> None:
+    written: dict[str, Any] = {"nam": "a"}
+
+    with pytest.raises(ConfigError) as caught:
+        Thing(**written)
+
+    assert str(caught.value) == (
+        "Thing(): nam: unknown key, expected one of name; did you mean 'name'?"
+    )
+    assert caught.value.__suppress_context__
+
+
+def test_an_object_within_a_file_is_not_made_by_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Thing, "__init__", None)  # a call would fail
+
+    assert TypeAdapter(list[Thing]).validate_python([{"name": "a"}])[0].name == "a"
 
 
 def test_an_object_never_changes() -> None:
