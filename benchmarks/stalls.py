@@ -135,6 +135,36 @@ RESULT_BLOCK = {"type": "tool_result", "tool_use_id": "c", "content": [{"type": 
 BLOCKS = {"content": [{"type": "text", "text": "no"}]}
 ANSWER = {"choices": [{"message": {"role": "assistant", "content": "ok"}}]}
 
+EVENT = {"id": "i", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+STREAM = [
+    EVENT | {"choices": [{"index": 0, "delta": {"content": "word " * 200}, "finish_reason": None}]}
+] * 10_000 + ["[DONE]"]
+CALLED_STREAM = [
+    EVENT
+    | {
+        "choices": [
+            {
+                "index": 0,
+                "delta": {"tool_calls": [{"index": 0, "function": {"arguments": "word " * 200}}]},
+                "finish_reason": None,
+            }
+        ]
+    }
+] * 10_000 + ["[DONE]"]
+
+
+def written(events: Sequence[Any], after: Any) -> list[dict[str, Any]]:
+    """Return a mock whose stream consists of these events, and is cut."""
+    return [
+        {
+            "match": {"message": {"role": "user", "content": "hello"}},
+            "response": ANSWER,
+            "stream": {"events": events},
+            "fault": {"end": "cut", "after": after},
+        }
+    ]
+
+
 TABLES: dict[str, list[dict[str, Any]]] = {
     "plain": [{"reply": "ok"}],
     "turn": [{"match": {"turn": 7}, "reply": "no"}, {"reply": "ok"}],
@@ -177,6 +207,17 @@ TABLES: dict[str, list[dict[str, Any]]] = {
     "own": [{"reply": OWN_TEXT}],
     "own, paced": [{"reply": OWN_TEXT, "latency": {"ttft": "1ms"}}],
     "own, cut": [{"reply": OWN_TEXT, "fault": {"end": "cut", "after": {"tokens": 500_000}}}],
+    "events, cut": written(STREAM, {"tokens": 1_250_000}),
+    "events, cut in arguments": written(CALLED_STREAM, "tool_arguments"),
+    "events, cut after bytes": written(STREAM, {"bytes": 5_000_000}),
+    "event, cut": written(
+        [
+            EVENT
+            | {"choices": [{"index": 0, "delta": {"content": OWN_TEXT}, "finish_reason": "stop"}]},
+            "[DONE]",
+        ],
+        {"tokens": 1_250_000},
+    ),
     "echo, paced": [{"reply": {"generate": "echo"}, "latency": {"ttft": "1ms"}}],
 }
 """Tables of mocks by their names. Nothing in the shapes matches the first mock of each."""
@@ -185,10 +226,15 @@ OWN_LISTS = {
     "exact call": "openai",
     "exact item": "openai_response",
     "part": "anthropic",
+    "events, cut": "openai",
+    "events, cut in arguments": "openai",
+    "events, cut after bytes": "openai",
+    "event, cut": "openai",
 }
 """The lists of the tables that are not of `mocks`."""
 
-OWN_ANSWERS = ("own", "own, paced", "own, cut")
+OWN_STREAMS = ("events, cut", "events, cut in arguments", "events, cut after bytes", "event, cut")
+OWN_ANSWERS = ("own", "own, paced", "own, cut", *OWN_STREAMS)
 """Tables with large answers, which are made for the first request."""
 
 CONVERSED = ("turn", "step", "user", "folded", "last_user", "not_user", "system", "any")
@@ -294,6 +340,9 @@ SHAPES: dict[str, Shape] = {
         ("echo", "echo, paced"),
     ),
     "asked": Shape(CHAT, lambda size: _CHAT + USER + b"]}", ("own", "own, paced", "own, cut")),
+    "asked for events": Shape(
+        CHAT, lambda size: b'{"stream":true,"model":"m","messages":[' + USER + b"]}", OWN_STREAMS
+    ),
     "asked for an item": Shape(
         RESPONSES, lambda size: _ITEMS + USER + b"]}", ("own", "own, paced", "own, cut")
     ),

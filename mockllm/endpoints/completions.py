@@ -174,7 +174,7 @@ def _make(
         if answer.failure is not None:
             reply = engine.renderer.render_failure(chat, answer.failure, wanted.model, _FAILURES)
             reply = engine.renderer.pace_reply(chat, reply, answer, prompt)
-            return _deliver(context, request, wanted, each, selection, reply, answer)
+            return (yield from _deliver(context, request, wanted, each, selection, reply, answer))
         sources.append(selection)
         if wanted.wishes.pace is None:
             answer = each.effects.pace(answer)[0]
@@ -184,7 +184,8 @@ def _make(
     reply = set_headers(reply, answers[0].headers)
     reply = engine.renderer.pace_reply(chat, reply, answers[0], asked[0].prompt)
     yield from make_body(reply)
-    return _deliver(context, request, wanted, asked[-1], sources[0], reply, answers[0])
+    delivering = _deliver(context, request, wanted, asked[-1], sources[0], reply, answers[0])
+    return (yield from delivering)
 
 
 def _call_functions(
@@ -224,10 +225,10 @@ def _deliver(
     selection: Selection,
     reply: Reply,
     answer: Answer,
-) -> Decision | Question:
+) -> Generator[bool, None, Decision | Question]:
     """Return the decision to send `reply`, which has the `answer`, with the faults that the client
     asks for, else those of the selected mock, else those of traffic, or the question which of them
-    happen."""
+    happen; made in pieces (`decision.Pieces`)."""
     engine, prompt, wishes = context.engine, asked.prompt, wanted.wishes
     chat = context.table(CHAT).api
     faults, owner = faults_of(selection, asked.effects, answer)
@@ -236,11 +237,11 @@ def _deliver(
     felt = () if wishes.pace is not None else asked.effects.pace(answer)[1]
     written = written_tokens(chat, answer.response) if len(wanted.prompts) == 1 else 0
 
-    def decide(happening: Planned) -> Decision:
+    def decide(happening: Planned) -> Generator[bool, None, Decision]:
         broken, traffic = reply, felt
         try:
             if happening:
-                broken = engine.renderer.break_reply(
+                broken = yield from engine.renderer.break_reply(
                     chat, reply, happening, prompt.model, _FAILURES, written
                 )
         except NoSuchPlaceError as exc:
@@ -258,9 +259,9 @@ def _deliver(
         return decision._replace(match=match)
 
     if not is_drawn(faults):
-        return decide(faults)
+        return (yield from decide(faults))
     draw = draw_for(owner, request, context.session, engine.seed)
-    return Question((draw,), lambda results: decide(drawn(faults, results[0])))
+    return Question((draw,), lambda results: begin(decide(drawn(faults, results[0]))))
 
 
 def _unmade(prompt: Prompt, selection: Selection, error: MadeReplyError) -> Decision:

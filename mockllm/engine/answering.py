@@ -44,11 +44,12 @@ from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
 from mockllm.exchange import PAUSE, DividedBody, LazySteps, Request, Step
+from mockllm.matching.effort import finish
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.providers.api import API
 from mockllm.replies.faults import NoSuchPlaceError
-from mockllm.replies.prepared import make_ready
+from mockllm.replies.prepared import make_ready, make_ready_in_pieces
 from mockllm.wire.tokens import estimate_prompt
 
 MAX_SAYING_INPUT = 16_384  # responses that say the tokens of their prompts
@@ -104,7 +105,7 @@ class Responder:
             return match
         if isinstance(match.reply.steps, (LazySteps, DividedBody)):
             return asking.begin(self._break(table, asked, selection, match, faults))
-        return self._broken(table, asked, selection, match, faults)
+        return finish(self._broken(table, asked, selection, match, faults))
 
     def _decide_made(
         self,
@@ -128,8 +129,8 @@ class Responder:
     def _break(
         self, table: Table, asked: Asked, selection: Selection, match: Match, faults: Planned
     ) -> Generator[bool, None, Decision]:
-        """Return the decision to send a reply with faults. A stream that is rendered while it is
-        sent is rendered before, in pieces, because a fault may be at its end."""
+        """Return the decision to send a reply with faults, with pauses. A stream that is rendered
+        while it is sent is rendered before, because a fault may be at its end."""
         yield from make_body(match.reply)
         steps: list[Step] = []
         for number, step in enumerate(match.reply.steps, 1):
@@ -137,18 +138,20 @@ class Responder:
                 steps.append(step)
             if not number % MAX_STEPS_AT_ONCE:
                 yield True
+        yield True  # to copy a million steps takes 5 ms
         match = match._replace(reply=replace(match.reply, steps=tuple(steps)), reusable=False)
-        return Decision.by(self._broken(table, asked, selection, match, faults))
+        return Decision.by((yield from self._broken(table, asked, selection, match, faults)))
 
     def _broken(
         self, table: Table, asked: Asked, selection: Selection, match: Match, faults: Planned
-    ) -> Match:
-        """Return `match` with faults in its reply, or with the error that it does not have the
-        place of one: a client's mistake if that has asked for it, else the author's."""
+    ) -> Generator[bool, None, Match]:
+        """Return `match` with faults in its reply, with pauses (`Pieces`), or with the error that
+        it does not have the place of one: a client's mistake if that has asked for it, else the
+        author's."""
         api, model, reply = table.api, asked.prompt.model, match.reply
         tokens = 0 if match.answer is None else written_tokens(api, match.answer.response)
         try:
-            broken = self._renderer.break_reply(
+            broken = yield from self._renderer.break_reply(
                 api, match.reply, faults, model, api.failures, tokens
             )
         except NoSuchPlaceError as exc:
@@ -159,9 +162,9 @@ class Responder:
                 return self.refuse(table, wrong)._replace(reusable=False)
             reply = self._renderer.no_such_place(api, owner, exc)
             trouble = Trouble(f"{owner.label}: fault", str(exc))
-            failed = replace_reply(match, reply, faults)
+            failed = replace_reply(match, make_ready(reply), faults)
             return failed._replace(outcome=Outcome.FAILED, trouble=trouble)
-        match = replace_reply(match, broken, faults)
+        match = replace_reply(match, (yield from make_ready_in_pieces(broken)), faults)
         fault = asked.effects.fault
         if fault is None or self._faults_of(selection, asked)[1] is not fault.rule:
             return match

@@ -10,7 +10,7 @@ from mockllm.config.durations import find_suspicious
 from mockllm.config.fault import Fault, Position
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import AnyMock, Mock
-from mockllm.engine.decision import PlannedFault
+from mockllm.engine.decision import PlannedFault, finish
 from mockllm.engine.failures import why_no_error
 from mockllm.engine.faults import disrupt, written_tokens
 from mockllm.engine.mocks import source_of
@@ -108,7 +108,7 @@ def _missing(api: API, source: MockSource, planned: PlannedFault) -> str | None:
         try:
             tokens = written_tokens(api, answer.response)
             render_failure = partial(_rendered, api)
-            disrupt(reply, (planned,), api.anatomy, render_failure, tokens)
+            finish(disrupt(reply, (planned,), api.anatomy, render_failure, tokens))
         except NoSuchPlaceError as exc:
             reasons.append(str(exc))
         else:

@@ -18,12 +18,13 @@ from mockllm.engine.decision import (
 )
 from mockllm.engine.failures import compile_error
 from mockllm.exchange import EndingKind, Reply
+from mockllm.matching.effort import Pieces
 from mockllm.providers.api import API
 from mockllm.providers.counts import count
 from mockllm.providers.failures import Failure
 from mockllm.replies.anatomy import Anatomy
-from mockllm.replies.faults import START, Fault, Place, apply_faults
-from mockllm.replies.prepared import make_ready
+from mockllm.replies.faults import START, Fault, Place, apply_faults, apply_in_pieces
+from mockllm.replies.prepared import Filled
 from mockllm.wire import jsontext, placeholders
 
 Render = Callable[[Failure], Reply]
@@ -94,11 +95,11 @@ def _draw(key: int, number: int) -> float:
     return int.from_bytes(digest) / (1 << 56)
 
 
-def replace_reply(match: Match, reply: Reply, faults: Planned) -> Match:
+def replace_reply(match: Match, filled: Filled, faults: Planned) -> Match:
     """Return `match` with the reply that its `faults` have made of its own. An answer that became
     an error cannot be retrieved."""
+    reply, ready = filled
     is_error = reply.status != match.reply.status or any(each.failure for each in faults)
-    reply, ready = make_ready(reply)
     answer = None if is_error else match.answer
     return match._replace(reply=reply, ready=ready, answer=answer, is_broken=True)
 
@@ -113,9 +114,9 @@ def written_tokens(api: API, response: Mapping[str, Any]) -> int:
 
 def disrupt(
     reply: Reply, planned: Planned, anatomy: Anatomy | None, render: Render, tokens: int = 0
-) -> Reply:
-    """Return `reply` with the faults of its mock. It says that it has so many `tokens`; 0 if it
-    does not.
+) -> Pieces[Reply]:
+    """Return `reply` with the faults of its mock, with pauses (`effort.Pieces`). It says that it
+    has so many `tokens`; 0 if it does not.
 
     Raises:
         NoSuchPlaceError: the reply does not have the place of a fault.
@@ -125,8 +126,8 @@ def disrupt(
         is_answer = at_start or (not at_time and (not reply.streamed or anatomy is None))
         if each.failure is not None and is_answer:
             return _failed(render(each.failure), planned)
-    faults = [_with_error(each, render) for each in planned]
-    return apply_faults(reply, [_with_total(each, tokens) for each in faults], anatomy)
+    faults = [_with_total(_with_error(each, render), tokens) for each in planned]
+    return (yield from apply_in_pieces(reply, faults, anatomy))
 
 
 def _failed(reply: Reply, planned: Planned) -> Reply:

@@ -15,6 +15,7 @@ from mockllm.engine.pace import pace_reply, with_tokens
 from mockllm.engine.sources import Selection, render
 from mockllm.errors import RequestError
 from mockllm.exchange import Headers, LazySteps, Reply
+from mockllm.matching.effort import Pieces
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers.api import API
@@ -141,10 +142,10 @@ class Renderer:
 
     def break_reply(
         self, api: API, reply: Reply, faults: Planned, model: str, own: Cases, tokens: int = 0
-    ) -> Reply:
-        """Return `reply` to a request for `model` with `faults`. `own` are the cases in which what
-        is asked differs from the vendor's others. The answer says that it has so many `tokens`; 0
-        if it does not.
+    ) -> Pieces[Reply]:
+        """Return `reply` to a request for `model` with `faults`, with pauses (`effort.Pieces`).
+        `own` are the cases in which what is asked differs from the vendor's others. The answer says
+        that it has so many `tokens`; 0 if it does not.
 
         Raises:
             NoSuchPlaceError: the reply does not have the place of a fault.
@@ -156,7 +157,7 @@ class Renderer:
                 raise NoSuchPlaceError(reason)
             return self.render_failure(api, failure, model, own)
 
-        return disrupt(reply, faults, api.anatomy, render, tokens)
+        return (yield from disrupt(reply, faults, api.anatomy, render, tokens))
 
     def no_such_place(self, api: API, rule: Rule | None, error: NoSuchPlaceError) -> Reply:
         """Return the 500 of a fault of the mock of `rule` whose place a reply does not have."""

@@ -26,7 +26,7 @@ from mockllm.providers.api import API
 from mockllm.providers.reply import NeutralReply
 from mockllm.providers.speech import count_tokens, speak, speak_events
 from mockllm.state.choosing import Candidate
-from mockllm.wire import sse, tokens
+from mockllm.wire import jsontext, sse, tokens
 from mockllm.wire.chunking import Chunk
 
 MAX_REASON = 500  # characters of a reason, which may quote the values of a request
@@ -284,9 +284,14 @@ def render(api: API, answer: Answer, options: ResponseOptions) -> Reply:
     if not options.stream or events is None:
         return api.render(answer.response, options, answer.chunk)
 
-    def frames() -> Iterator[bytes]:
+    def frames() -> Iterator[bytes | Iterator[bytes]]:
         for event in events:
-            yield sse.DONE if event == DONE else api.frame(event)
+            if event == DONE:
+                yield sse.DONE
+            elif jsontext.takes_long(event):
+                yield sse.divided(api.frame, event)
+            else:
+                yield api.frame(event)
 
     return Reply.lazy_stream(200, api.vendor.stream_headers, frames)
 

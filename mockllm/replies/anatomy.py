@@ -7,6 +7,7 @@ happens at a place: that is `replies.faults`.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -14,9 +15,12 @@ from typing import Any, NamedTuple
 
 from mockllm.exchange import Step
 from mockllm.limits import KIB
+from mockllm.matching.effort import Pieces
 from mockllm.wire import jsontext, placeholders, sse
+from mockllm.wire.json_pieces import loads_in_pieces
 
 PIECE = 128 * KIB  # bytes of a large answer that are read at a time
+_NUMBER = re.compile("\x7f([0-9]{1,9})\x7f")
 
 
 class Event(NamedTuple):
@@ -66,25 +70,45 @@ class Anatomy(NamedTuple):
 
 
 class StreamReading:
-    """Reads the events of a stream, each when it is first needed."""
+    """Reads the events of a stream, each when it is first needed, with pauses (`effort.Pieces`)."""
 
-    def __init__(self, steps: Sequence[Step], anatomy: Anatomy) -> None:
+    def __init__(self, steps: Sequence[Step], anatomy: Anatomy, piece: int = PIECE) -> None:
         self._steps = steps
         self._anatomy = anatomy
-        self._read: dict[int, Event] = {}
+        self._piece = piece
+        self._read: dict[int, tuple[Event, int]] = {}
 
     def __len__(self) -> int:
         return len(self._steps)
 
-    def __getitem__(self, index: int) -> Event:
-        event = self._read.get(index)
-        if event is None:
-            data = self._steps[index].data
-            event = self._anatomy.read_event(parse_event(_Abridged(data, PIECE).text))
-            if event.text and len(data) > 2 * PIECE:
-                event = self._anatomy.read_event(parse_event(data))
-            self._read[index] = event
-        return event
+    def read(self, index: int) -> Pieces[tuple[Event, int]]:
+        """Return an event, and the size of its text as UTF-8. Of a text in an event that is large,
+        only the beginning and the end are in the event."""
+        found = self._read.get(index)
+        if found is None:
+            yield False
+            short = yield from _abridge(_body_of(self._steps[index]), self._piece)
+            event = self._anatomy.read_event(parse_event(short.text))
+            size = yield from short.size_of(event.text)
+            found = self._read[index] = event, size
+        return found
+
+
+def read_whole(step: Step) -> Pieces[Any]:
+    """Do what `parse_event` does with the event of a step, with pauses if it is large."""
+    if step.size <= 2 * PIECE:
+        return parse_event(step.data)
+    yield True
+    data = sse.data_of(step.data)
+    yield True
+    try:
+        return (yield from loads_in_pieces(placeholders.stand_in(data)))
+    except ValueError:
+        return parse_event(step.data)
+
+
+def _body_of(step: Step) -> bytes | Joined:
+    return step.pieces[0] if len(step.pieces) == 1 else Joined(step.pieces)
 
 
 def parse_event(frame: bytes) -> Any:
@@ -126,19 +150,19 @@ class Words(NamedTuple):
     is_escaped: bool
     piece: int = PIECE
 
-    @property
-    def size(self) -> int:
-        """The size of the text, as UTF-8."""
+    def size(self) -> Pieces[int]:
+        """Return the size of the text, as UTF-8."""
         if not self.is_escaped:
             return self.end - self.start
-        return sum(_text_size(part) for _, part in self._parts())
+        return (yield from _sum_of_sizes(self._parts()))
 
-    def offset(self, count: int) -> int:
+    def offset(self, count: int) -> Pieces[int]:
         """Return the place in the body after so many bytes of the text, or after the character that
         is not over there."""
         if not self.is_escaped:
             return _end_of_character(self.body, self.start + count, self.end)
         for at, part in self._parts():
+            yield False
             size = _text_size(part)
             if count < size:
                 text = _text_of(part).encode()
@@ -151,10 +175,11 @@ class Words(NamedTuple):
         return _parts(self.body, self.start, self.end, self.piece)
 
 
-def find_words(body: bytes | Joined, anatomy: Anatomy, piece: int = PIECE) -> list[Words]:
+def find_words(body: bytes | Joined, anatomy: Anatomy, piece: int = PIECE) -> Pieces[list[Words]]:
     """Return the words of the model in a whole answer, in the order in which they are generated. A
-    large body is read in pieces of about this size, 12 bytes at least."""
-    short = _Abridged(body, piece)
+    large body is read in pieces of about this size, 12 bytes at least, with pauses
+    (`effort.Pieces`)."""
+    short = yield from _abridge(body, piece)
     try:
         answer = jsontext.loads(placeholders.stand_in(short.text), max_values=None)
     except ValueError:
@@ -164,6 +189,7 @@ def find_words(body: bytes | Joined, anatomy: Anatomy, piece: int = PIECE) -> li
     found: list[Words] = []
     searched: dict[bytes, int] = {}  # where to look for the next of several equal words
     for member, value, is_argument in anatomy.read_answer(answer):
+        yield False
         encoded = jsontext.dumps(value)
         key = jsontext.dumps(member) + b":" + encoded
         at = short.text.find(key, searched.get(key, 0))
@@ -180,28 +206,40 @@ class _Abridged:
     """A JSON text in which the pieces of large strings are replaced by their numbers, because to
     decode and search 10 MB takes 30 ms. A text of at most two pieces is as it was."""
 
-    def __init__(self, body: bytes | Joined, piece: int) -> None:
+    def __init__(self, body: bytes | Joined) -> None:
         self.text = b""
+        self._body = body
         self._ends: list[int] = []
         """Where the numbers end."""
         self._missing: list[int] = []
         """The bytes that are missing up to there."""
-        if len(body) > 2 * piece:
-            self._abridge(body, piece)
-        else:
-            self.text = body[:]
+        self._parts: list[slice] = []
+        """What is missing: places in the body."""
 
     def place(self, at: int) -> int:
         """Return the place in the body of a place in the text that is in no number."""
         index = bisect_right(self._ends, at)
         return at + self._missing[index - 1] if index else at
 
-    def _abridge(self, body: bytes | Joined, piece: int) -> None:
+    def size_of(self, text: str) -> Pieces[int]:
+        """Return the size as UTF-8 of a text that is decoded, with what is missing in it."""
+        if not self._parts:
+            return len(text.encode(errors="surrogatepass"))
+        numbers = {int(number) for number in _NUMBER.findall(text)}
+        known = numbers.intersection(range(len(self._parts)))  # a text may have others
+        parts = ((0, self._body[self._parts[number]]) for number in known)
+        size = len(_NUMBER.sub("", text).encode(errors="surrogatepass"))
+        return size + (yield from _sum_of_sizes(parts))
+
+    def abridge(self, piece: int) -> Pieces[None]:
+        """Read the body in pieces of about this size."""
         kept: list[bytes] = []
         size, in_string = 0, False
-        for at, part in _parts(body, 0, len(body), piece):
+        for at, part in _parts(self._body, 0, len(self._body), piece):
+            yield False
             quotes = jsontext.without_escaped_quotes(part).count(b'"')
             if in_string and not quotes:
+                self._parts.append(slice(at, at + len(part)))
                 number = b"\x7f%d\x7f" % len(self._ends)
                 self._ends.append(size + len(number))
                 self._missing.append(at + len(part) - self._ends[-1])
@@ -210,6 +248,15 @@ class _Abridged:
             kept.append(part)
             size += len(part)
         self.text = b"".join(kept)
+
+
+def _abridge(body: bytes | Joined, piece: int) -> Pieces[_Abridged]:
+    abridged = _Abridged(body)
+    if len(body) > 2 * piece:
+        yield from abridged.abridge(piece)
+    else:
+        abridged.text = body[:]
+    return abridged
 
 
 def _parts(body: bytes | Joined, start: int, end: int, size: int) -> Iterator[tuple[int, bytes]]:
@@ -234,6 +281,15 @@ def _end_of_character(text: bytes | Joined, at: int, end: int) -> int:
             break
         at += 1
     return at
+
+
+def _sum_of_sizes(parts: Iterable[tuple[int, bytes]]) -> Pieces[int]:
+    """Return the size of the parts of a JSON string, as UTF-8, when they are decoded."""
+    size = 0
+    for _, part in parts:
+        yield False
+        size += _text_size(part)
+    return size
 
 
 def _text_size(part: bytes) -> int:

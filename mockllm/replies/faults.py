@@ -19,14 +19,22 @@ from __future__ import annotations
 
 import re
 import sys
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
-from itertools import accumulate, chain
+from itertools import accumulate, chain, islice, pairwise
 from typing import Any, NamedTuple
 
 from mockllm.exchange import Ending, EndingKind, Interruption, Reply, Step
-from mockllm.replies.anatomy import Anatomy, Joined, StreamReading, Words, find_words, parse_event
+from mockllm.matching.effort import Pieces, finish
+from mockllm.replies.anatomy import (
+    Anatomy,
+    Joined,
+    StreamReading,
+    Words,
+    find_words,
+    read_whole,
+)
 from mockllm.wire import placeholders
 from mockllm.wire.tokens import BYTES_PER_TOKEN
 
@@ -77,8 +85,16 @@ class Cut(NamedTuple):
 
 
 def apply_faults(reply: Reply, faults: Iterable[Fault], anatomy: Anatomy | None) -> Reply:
-    """Return `reply` with `faults`, in which the errors are those of a stream. `anatomy` is None if
-    the reply has no words of a model.
+    """Return `reply` with `faults`, as `apply_in_pieces` does, without pauses."""
+    return finish(apply_in_pieces(reply, faults, anatomy))
+
+
+def apply_in_pieces(
+    reply: Reply, faults: Iterable[Fault], anatomy: Anatomy | None
+) -> Pieces[Reply]:
+    """Return `reply` with `faults`, in which the errors are those of a stream, with pauses
+    (`effort.Pieces`): to read 10,000 events takes 100 ms. `anatomy` is None if the reply has no
+    words of a model.
 
     Raises:
         NoSuchPlaceError: the reply does not have the place of a fault.
@@ -96,12 +112,12 @@ def apply_faults(reply: Reply, faults: Iterable[Fault], anatomy: Anatomy | None)
         elif fault.place.word == "time":
             interruptions.append(body.interruption(fault))
         else:
-            placed.append((body.find(fault.place), fault))
+            placed.append(((yield from body.find(fault.place)), fault))
     if reply.ending.head < 1:
         return reply
     placed.sort(key=lambda each: each[0])
     reply = replace(reply, ending=ending, interruptions=tuple(interruptions))
-    return _Rebuilt(body, reply).with_faults(placed)
+    return (yield from _Rebuilt(body, reply).with_faults(placed))
 
 
 def _before_head(reply: Reply, fault: Fault) -> Reply:
@@ -135,32 +151,39 @@ class _Rebuilt:
         self._ending = reply.ending
         self._unsent = 0
 
-    def with_faults(self, placed: Sequence[tuple[Cut, Fault]]) -> Reply:
+    def with_faults(self, placed: Sequence[tuple[Cut, Fault]]) -> Pieces[Reply]:
         """Return the reply with faults that are in order."""
         bound = self._body.end
         for cut, fault in reversed(placed):
-            self._tail = [*self._body.between(cut, bound), *self._tail]
+            if fault.end is None and fault.error is None:
+                yield True
+                self._tail = self._body.between(cut, bound) + self._tail
             bound = cut
-            self._put(cut, fault)
-        steps = (*self._body.between(Cut(0), bound), *self._tail)
+            yield from self._put(cut, fault)
+        yield True
+        before = self._body.between(Cut(0), bound)
+        yield True
+        steps = (*before, *self._tail)
         ending = self._ending
         if self._unsent:
-            ending = ending._replace(after=sum(step.size for step in steps) - self._unsent)
+            size = yield from _size_of(steps)
+            ending = ending._replace(after=size - self._unsent)
         return replace(self._reply, steps=steps, ending=ending)
 
-    def _put(self, cut: Cut, fault: Fault) -> None:
+    def _put(self, cut: Cut, fault: Fault) -> Pieces[None]:
         if fault.end is not None:
+            yield True
             self._tail = self._body.between(cut, self._body.end)  # no later fault happens
             self._end_at = cut
             self._ending = Ending(fault.end)
-            self._unsent = self._body.size_after(cut)
+            self._unsent = yield from self._body.size_after(cut)
             if fault.inside:
-                self._unsent -= self._body.inside(cut)
+                self._unsent -= yield from self._body.inside(cut)
         elif fault.error is not None:
             if self._end_at != cut:
                 self._ending = Ending(EndingKind.CLEAN)
             self._unsent = 0
-            self._tail = self._body.error_steps(fault.error, cut.step)
+            self._tail = yield from self._body.error_steps(fault.error, cut.step)
         else:
             self._tail.insert(0, Step((fault.data,), fault.pause, gate=fault.gate))
 
@@ -179,13 +202,14 @@ class _Body:
         self.end = Cut(len(steps))
         self._streamed = reply.streamed
         self._anatomy = anatomy
+        self._words: list[Words] | None = None
         self._events = None
         if reply.streamed and anatomy is not None:
             self._events = StreamReading(steps, anatomy)
 
     # --- places ---
 
-    def find(self, place: Place) -> Cut:
+    def find(self, place: Place) -> Pieces[Cut]:
         """Return the cut at a place after the head.
 
         Raises:
@@ -195,24 +219,28 @@ class _Body:
             case "head":
                 return Cut(0)
             case "bytes":
-                return self._after_bytes(int(place.number))
+                return (yield from self._after_bytes(int(place.number)))
             case "before_end" if not self._streamed:
                 return Cut(0, max(self.steps[0].size - 1, 0))
         if self._events is not None:
-            return _STREAM_PLACES[place.word](self._events, place)
+            return (yield from _STREAM_PLACES[place.word](self._events, place))
         if place.word in ("events", "event"):
             raise NoSuchPlaceError("the answer is not a stream and has no events")
-        return Cut(0, _WHOLE_PLACES[place.word](self._words, place))
+        words = yield from self._find_words()
+        return Cut(0, (yield from _WHOLE_PLACES[place.word](words, place)))
 
-    @cached_property
-    def _words(self) -> list[Words]:
-        if self._anatomy is None:
-            return []
-        return find_words(Joined(self.steps[0].pieces), self._anatomy)
+    def _find_words(self) -> Pieces[list[Words]]:
+        if self._words is None:
+            self._words = []
+            if self._anatomy is not None:
+                body = Joined(self.steps[0].pieces)
+                self._words = yield from find_words(body, self._anatomy)
+        return self._words
 
-    def _after_bytes(self, count: int) -> Cut:
+    def _after_bytes(self, count: int) -> Pieces[Cut]:
         left = count
         for index, step in enumerate(self.steps):
+            yield False
             if left < step.size:
                 return Cut(index, left)
             left -= step.size
@@ -225,31 +253,44 @@ class _Body:
     def between(self, start: Cut, end: Cut) -> list[Step]:
         """Return the steps from one cut to another. A step that is cut becomes two, neither of
         which has a part of a placeholder."""
-        found: list[Step] = []
-        for index in range(start.step, min(end.step + 1, len(self.steps))):
-            step = self.steps[index]
-            first = _whole_placeholder(step, start.offset) if index == start.step else 0
-            last = _whole_placeholder(step, end.offset) if index == end.step else None
-            if first or last is not None:
-                pieces = _part_of(step.pieces, first, sys.maxsize if last is None else last)
-                if not pieces:
-                    continue
-                step = Step(pieces) if first else step._replace(pieces=pieces)
-            found.append(step)
-        return found
+        if start.step == end.step:
+            return self._part(start.step, start.offset, end.offset)
+        first = self._part(start.step, start.offset)
+        last = self._part(end.step, 0, end.offset)
+        return [*first, *self.steps[start.step + 1 : end.step], *last]
 
-    def size_after(self, cut: Cut) -> int:
+    def _part(self, index: int, start: int, end: int | None = None) -> list[Step]:
+        """Return the part of a step between two places in it; nothing if that is empty."""
+        if index >= len(self.steps):
+            return []
+        step = self.steps[index]
+        first = _whole_placeholder(step, start)
+        last = None if end is None else _whole_placeholder(step, end)
+        if not first and last is None:
+            return [step]
+        pieces = _part_of(step.pieces, first, sys.maxsize if last is None else last)
+        if not pieces:
+            return []
+        return [Step(pieces) if first else step._replace(pieces=pieces)]
+
+    def size_after(self, cut: Cut) -> Pieces[int]:
         """Return the number of bytes behind a cut."""
-        return sum(step.size for step in self.steps[cut.step :]) - cut.offset
+        return (yield from _size_of(islice(self.steps, cut.step, None))) - cut.offset
 
-    def inside(self, cut: Cut) -> int:
+    def inside(self, cut: Cut) -> Pieces[int]:
         """Return the number of bytes from a cut to the middle of what comes next: of a character
         that takes several bytes, else of the event."""
         if cut.step >= len(self.steps):
             return 0
-        data = self.steps[cut.step].data[cut.offset :]
-        wide = None if data.isascii() else _WIDE.search(data)  # which takes long
-        return len(data) // 2 if wide is None else wide.end()
+        size = 0
+        pieces = _part_of(self.steps[cut.step].pieces, cut.offset, sys.maxsize)
+        for piece, after in pairwise((*pieces, b"")):
+            yield False
+            wide = None if piece.isascii() else _WIDE.search(piece + after[:1])  # it takes long
+            if wide is not None:
+                return size + wide.end()
+            size += len(piece)
+        return size // 2
 
     def interruption(self, fault: Fault) -> Interruption:
         """Return what a fault at a time is."""
@@ -257,16 +298,27 @@ class _Body:
         error = fault.error
         if error is None or not self._streamed or self._anatomy is None:
             return Interruption(fault.place.number, step, instead=fault.instead)
-        make = partial(self.error_steps, error)
+
+        def make(sent: int) -> list[Step]:
+            return finish(self.error_steps(error, sent))
+
         return Interruption(fault.place.number, step, make, fault.instead)
 
-    def error_steps(self, error: Mapping[str, Any], sent: int) -> list[Step]:
+    def error_steps(self, error: Mapping[str, Any], sent: int) -> Pieces[list[Step]]:
         """Return the steps that report an error after so many events."""
         assert self._anatomy is not None
-        first = parse_event(self.steps[0].data) if self.steps else None
+        first = (yield from read_whole(self.steps[0])) if self.steps else None
         found = self._anatomy.error_events(dict(error), first, sent)
         frames = (placeholders.undo_stand_in(self._anatomy.frame(event)) for event in found)
         return [Step((frame,)) for frame in frames]
+
+
+def _size_of(steps: Iterable[Step]) -> Pieces[int]:
+    size = 0
+    for step in steps:
+        yield False
+        size += step.size
+    return size
 
 
 def _part_of(pieces: Sequence[bytes], first: int, last: int) -> tuple[bytes, ...]:
@@ -295,29 +347,32 @@ def _whole_placeholder(step: Step, offset: int) -> int:
 # --- Places in a stream --------------------------------------------------------------------------
 
 
-def _after_first_token(events: StreamReading, place: Place) -> Cut:
+def _after_first_token(events: StreamReading, place: Place) -> Pieces[Cut]:
     for index in range(len(events)):
-        if events[index].text:
+        event, _ = yield from events.read(index)
+        if event.text:
             return Cut(index + 1)
     return _too_few_tokens(0)
 
 
-def _after_tokens(events: StreamReading, place: Place) -> Cut:
+def _after_tokens(events: StreamReading, place: Place) -> Pieces[Cut]:
     if place.total:
-        wanted = _share(place, sum(_size(events[index].text) for index in range(len(events))))
+        total = 0
+        for index in range(len(events)):
+            _, size = yield from events.read(index)
+            total += size
+        wanted = _share(place, total)
     else:
         wanted = int(place.number) * BYTES_PER_TOKEN
     said = last = 0
     for index in range(len(events)):
-        if events[index].text:
-            said, last = said + _size(events[index].text), index + 1
+        _, size = yield from events.read(index)
+        if size:
+            said, last = said + size, index + 1
         if said >= wanted:
             return Cut(last)
+        yield False
     return Cut(last) if said > wanted - BYTES_PER_TOKEN else _too_few_tokens(said)
-
-
-def _size(text: str) -> int:
-    return len(text.encode(errors="surrogatepass"))
 
 
 def _share(place: Place, said: int) -> int:
@@ -336,57 +391,63 @@ def _has_tokens(count: int) -> NoSuchPlaceError:
     return NoSuchPlaceError(f"the answer has {count:,} token{'s' * (count != 1)}")
 
 
-def _in_arguments(events: StreamReading, place: Place) -> Cut:
-    pieces = [
-        (index, event)
-        for index in range(len(events))
-        if (event := events[index]).call is not None and event.text
-    ]
-    if not pieces:
+def _in_arguments(events: StreamReading, place: Place) -> Pieces[Cut]:
+    first: int | None = None
+    indices: list[int] = []
+    sizes: list[int] = []
+    for index in range(len(events)):
+        event, size = yield from events.read(index)
+        if event.call is None or not size or first not in (None, event.call):
+            continue
+        first = event.call
+        indices.append(index)
+        sizes.append(size)
+    if not indices:
         raise NoSuchPlaceError("the answer has no tool call with arguments")
-    first = pieces[0][1].call
-    pieces = [(index, event) for index, event in pieces if event.call == first]
-    sizes = list(accumulate(len(event.text) for _, event in pieces))
-    half = sum(2 * size <= sizes[-1] for size in sizes)
-    return Cut(pieces[half][0])
+    ends = list(accumulate(sizes))
+    return Cut(indices[bisect_right(ends, ends[-1] // 2)])
 
 
-def _before_finish(events: StreamReading, place: Place) -> Cut:
+def _before_finish(events: StreamReading, place: Place) -> Pieces[Cut]:
     found = None
     for index in reversed(range(len(events))):
-        if events[index].is_finish:
+        event, _ = yield from events.read(index)
+        if event.is_finish:
             found = index
-        elif events[index].text and found is not None:
+        elif event.text and found is not None:
             break
     if found is None:
         raise NoSuchPlaceError("the answer has no event that says why it finished")
     return Cut(found)
 
 
-def _before_end(events: StreamReading, place: Place) -> Cut:
+def _before_end(events: StreamReading, place: Place) -> Pieces[Cut]:
     for index in reversed(range(len(events))):
-        if events[index].is_end:
+        event, _ = yield from events.read(index)
+        if event.is_end:
             return Cut(index)
     raise NoSuchPlaceError("the answer has no event that ends it")
 
 
-def _after_events(events: StreamReading, place: Place) -> Cut:
+def _after_events(events: StreamReading, place: Place) -> Pieces[Cut]:
+    yield from ()
     if place.number > len(events):
         raise NoSuchPlaceError(f"the answer has {len(events):,} events")
     return Cut(int(place.number))
 
 
-def _after_event(events: StreamReading, place: Place) -> Cut:
+def _after_event(events: StreamReading, place: Place) -> Pieces[Cut]:
     found = 0
     for index in range(len(events)):
-        found += events[index].kind == place.kind
+        event, _ = yield from events.read(index)
+        found += event.kind == place.kind
         if found == place.number:
             return Cut(index + 1)
     times = f"only {found:,}" if found else "none"
     raise NoSuchPlaceError(f"of the events {place.kind!r} the answer has {times}")
 
 
-_STREAM_PLACES: dict[str, Callable[[StreamReading, Place], Cut]] = {
+_STREAM_PLACES: dict[str, Callable[[StreamReading, Place], Pieces[Cut]]] = {
     "first_token": _after_first_token,
     "tokens": _after_tokens,
     "tool_arguments": _in_arguments,
@@ -400,37 +461,52 @@ _STREAM_PLACES: dict[str, Callable[[StreamReading, Place], Cut]] = {
 # --- Places in a whole answer --------------------------------------------------------------------
 
 
-def _offset_of_token(words: Sequence[Words], place: Place) -> int:
+def _offset_of_token(words: Sequence[Words], place: Place) -> Pieces[int]:
     left = int(place.number) * BYTES_PER_TOKEN
     if place.total:
-        left = _share(place, sum(each.size for each in words))
+        total = 0
+        for each in words:
+            total += yield from each.size()
+        left = _share(place, total)
     said = 0
     for each in words:
-        size = each.size
+        size = yield from each.size()
         if size >= left:
-            return each.offset(left)
+            return (yield from each.offset(left))
         left -= size
         said += size
     if said and left < BYTES_PER_TOKEN:
-        return _offset_of_finish(words, place)
+        return _end_of_words(words)
     return _too_few_tokens(said).offset
 
 
-def _offset_in_arguments(words: Sequence[Words], place: Place) -> int:
+def _offset_of_first_token(words: Sequence[Words], place: Place) -> Pieces[int]:
+    return _offset_of_token(words, Place("tokens", 1))
+
+
+def _offset_in_arguments(words: Sequence[Words], place: Place) -> Pieces[int]:
     for each in words:
-        if each.is_argument and each.size:
-            return each.offset(each.size // 2)
+        if not each.is_argument:
+            continue
+        size = yield from each.size()
+        if size:
+            return (yield from each.offset(size // 2))
     raise NoSuchPlaceError("the answer has no tool call with arguments")
 
 
-def _offset_of_finish(words: Sequence[Words], place: Place) -> int:
+def _offset_of_finish(words: Sequence[Words], place: Place) -> Pieces[int]:
+    yield from ()
+    return _end_of_words(words)
+
+
+def _end_of_words(words: Sequence[Words]) -> int:
     if not words:
         raise NoSuchPlaceError("the answer has no words of a model")
     return words[-1].end
 
 
-_WHOLE_PLACES: dict[str, Callable[[Sequence[Words], Place], int]] = {
-    "first_token": lambda words, _: _offset_of_token(words, Place("tokens", 1)),
+_WHOLE_PLACES: dict[str, Callable[[Sequence[Words], Place], Pieces[int]]] = {
+    "first_token": _offset_of_first_token,
     "tokens": _offset_of_token,
     "tool_arguments": _offset_in_arguments,
     "before_finish": _offset_of_finish,

@@ -20,6 +20,7 @@ from typing import Any, overload
 from mockllm.exchange import DividedBody, LazySteps, Reply, Step
 from mockllm.http1.framing import MAX_READY, FastFraming
 from mockllm.limits import KIB
+from mockllm.matching.effort import Pieces
 from mockllm.replies.ready import ReadyBytes
 from mockllm.replies.wire_template import RequestValues, Slots, WireTemplate
 from mockllm.wire import placeholders, tokens
@@ -257,6 +258,20 @@ def make_ready(reply: Reply) -> Filled:
         if data is not None:
             return reply, ReadyBytes.of(data)
     return replace(reply, steps=tuple(map(_with_small_pieces, reply.steps))), None
+
+
+def make_ready_in_pieces(reply: Reply) -> Pieces[Filled]:
+    """Do what `make_ready` does with a reply whose steps are made, with pauses
+    (`effort.Pieces`)."""
+    size, steps = 0, list[Step]()
+    for step in reply.steps:
+        yield False
+        size += step.size
+        steps.append(_with_small_pieces(step))
+    if size <= MAX_READY:
+        return make_ready(reply)
+    yield True
+    return replace(reply, steps=tuple(steps)), None
 
 
 def _with_small_pieces(step: Step) -> Step:

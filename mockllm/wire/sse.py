@@ -5,7 +5,7 @@ Frames have no ``id:`` and no ``retry:``: the OpenAI SDK takes either for an eve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mockllm.wire import jsontext
@@ -26,6 +26,15 @@ def frame_in_pieces(data: Any, *, event: str | None = None) -> Iterator[bytes]:
     """Yield what `frame` returns, with the large texts in pieces."""
     yield b"data: " if event is None else b"event: %b\ndata: " % event.encode()
     yield from jsontext.dumps_in_pieces(data)
+    yield b"\n\n"
+
+
+def divided(frame: Callable[[Any], bytes], event: Mapping[str, Any]) -> Iterator[bytes]:
+    """Yield what `frame` returns of an event, with the large texts in pieces. What comes before the
+    data depends on its type alone."""
+    before, data, _ = frame({"type": event.get("type")}).partition(b"data: ")
+    yield before + data
+    yield from jsontext.dumps_in_pieces(event)
     yield b"\n\n"
 
 

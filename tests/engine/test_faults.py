@@ -237,6 +237,31 @@ def test_a_fault_is_at_the_end_of_a_stream_that_is_rendered_while_it_is_sent() -
     assert not found.match.reusable
 
 
+@pytest.mark.parametrize("after", [{"tokens": 2_000}, "before_finish", {"events": 9}])
+def test_a_stream_that_an_author_wrote_is_broken_with_pauses(after: Any) -> None:
+    envelope: dict[str, Any] = {
+        "id": "i",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+    }
+    deltas: list[Any] = [{"delta": {"content": "word " * 20}, "finish_reason": None}] * 1_000
+    last: Any = {"delta": {}, "finish_reason": "stop"}
+    events = [envelope | {"choices": [{"index": 0, **each}]} for each in [*deltas, last]]
+    mock = {
+        "match": {"message": {"role": "user", "content": "hi"}},
+        "response": {"choices": [{"message": {"role": "assistant", "content": "ok"}}]},
+        "stream": {"events": events},
+        "fault": {"end": "cut", "after": after},
+    }
+    one = LoneApp(Engine(load(Config.from_dict({"openai": [mock]}))))
+
+    found = asked(one, stream=True)
+
+    assert found.reply.ending.kind is EndingKind.CUT
+    assert one.pauses > 1_000
+
+
 def test_the_answer_to_forced_tools_has_the_fault() -> None:
     one = app({"end": "cut", "after": "tool_arguments"}, reply={"json": {"city": "Paris"}})
     function = {"name": "look", "parameters": {"type": "object"}}

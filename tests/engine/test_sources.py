@@ -9,7 +9,7 @@ import pytest
 from mockllm.config.values import DONE
 from mockllm.engine.decision import Answer, Outcome
 from mockllm.engine.sources import FixedSource, GeneratedSource, ReplySource, render
-from mockllm.exchange import LazySteps
+from mockllm.exchange import PAUSE, LazySteps
 from mockllm.prompt import NOT_STREAMED, STREAMED
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.api import API
@@ -129,3 +129,15 @@ def test_configured_events_are_rendered_while_they_are_sent() -> None:
 
     assert isinstance(reply.steps, LazySteps)
     assert (before, begun) == ([], EVENTS[:1])
+
+
+@apis
+def test_a_large_written_event_is_rendered_in_pieces(api: API) -> None:
+    event = {"type": "an.event", "text": "wörd \u2028" * 500_000, "last": 5}
+    answer = Answer({}, events=[event, {"type": "end"}])
+
+    steps = tuple(render(api, answer, STREAMED).steps)
+
+    assert steps.count(PAUSE) > 10
+    frames = [step.data for step in steps if step != PAUSE]
+    assert frames == [api.frame(event), api.frame({"type": "end"})]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import Step
+from mockllm.matching.effort import finish
 from mockllm.providers.openai.chat.anatomy import ANATOMY
 from mockllm.replies.anatomy import (
     NO_EVENT,
@@ -19,9 +20,10 @@ from mockllm.replies.anatomy import (
     entries_of,
     find_words,
     parse_event,
+    read_whole,
     texts_of,
 )
-from mockllm.wire import jsontext, placeholders
+from mockllm.wire import jsontext, placeholders, sse
 
 
 @pytest.mark.parametrize(
@@ -59,8 +61,8 @@ def test_an_event_is_read_once() -> None:
 
     events = StreamReading((Step((b"data: 1\n\n",)),) * 3, ANATOMY._replace(read_event=note))
 
-    assert (events[1], events[1], len(events)) == (NO_EVENT, NO_EVENT, 3)
-    assert read == [1]
+    assert [finish(events.read(1)), finish(events.read(1))] == [(NO_EVENT, 0)] * 2
+    assert (read, len(events)) == ([1], 3)
 
 
 def chat(*contents: Any) -> bytes:
@@ -70,7 +72,7 @@ def chat(*contents: Any) -> bytes:
 def test_equal_words_are_found_one_after_the_other() -> None:
     body = chat("a", "b", "a")
 
-    found = find_words(body, ANATOMY)
+    found = finish(find_words(body, ANATOMY))
 
     assert [body[each.start :][:1] for each in found] == [b"a", b"b", b"a"]
     assert len({each.start for each in found}) == 3
@@ -78,9 +80,10 @@ def test_equal_words_are_found_one_after_the_other() -> None:
 
 def test_a_place_in_escaped_words_is_behind_whole_characters() -> None:
     body = chat('"\n\u2028é')
-    (words,) = find_words(body, ANATOMY)
+    (words,) = finish(find_words(body, ANATOMY))
+    size = finish(words.size())
 
-    parts = [body[words.start : words.offset(count)] for count in range(words.size + 1)]
+    parts = [body[words.start : finish(words.offset(count))] for count in range(size + 1)]
 
     ends = [b"", b'\\"', b"\\n", b"\\u2028", "é".encode()]
     assert list(dict.fromkeys(parts)) == [b"".join(ends[: n + 1]) for n in range(len(ends))]
@@ -88,7 +91,7 @@ def test_a_place_in_escaped_words_is_behind_whole_characters() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"choices":5}', chat(None)])
 def test_a_body_may_have_no_words(body: bytes) -> None:
-    assert find_words(body, ANATOMY) == []
+    assert finish(find_words(body, ANATOMY)) == []
 
 
 @given(
@@ -106,15 +109,18 @@ def test_words_of_a_large_body_are_found_like_those_of_a_small_one(
     body = chat(*("".join(text) for text in texts))
     joined = Joined([body[at : at + size] for at in range(0, len(body), size)])
 
-    plain, found = find_words(body, ANATOMY), find_words(joined, ANATOMY, piece)
+    plain = finish(find_words(body, ANATOMY))
+    found = finish(find_words(joined, ANATOMY, piece))
 
     assert [(each.start, each.end) for each in found] == [(e.start, e.end) for e in plain]
     for words, same, text in zip(plain, found, texts, strict=True):
-        assert words.size == same.size == len("".join(text).encode())
-        count = data.draw(st.integers(0, words.size))
-        assert words.offset(count) == same.offset(count)
+        size = finish(words.size())
+        assert size == finish(same.size()) == len("".join(text).encode())
+        count = data.draw(st.integers(0, size))
+        offset = finish(words.offset(count))
+        assert offset == finish(same.offset(count))
         after = jsontext.dumps(_up_to("".join(text), count))[1:-1]
-        assert body[words.start : words.offset(count)] == after
+        assert body[words.start : offset] == after
 
 
 def _up_to(text: str, count: int) -> str:
@@ -141,12 +147,46 @@ def test_only_the_words_of_a_small_part_of_a_large_body_are_decoded(
     monkeypatch.setattr(jsontext, "loads", note)
     body = chat("word " * PIECE, 'a\u2028"')
 
-    first, second = find_words(Joined(placeholders.cut(body)), ANATOMY)
+    first, second = finish(find_words(Joined(placeholders.cut(body)), ANATOMY))
 
-    assert first.size == 5 * PIECE
-    assert first.offset(first.size // 2) == first.start + first.size // 2
+    assert finish(first.size()) == 5 * PIECE
+    assert finish(first.offset(5 * PIECE // 2)) == first.start + 5 * PIECE // 2
     assert second.end == len(body) - len('"}}]}')
     assert max(sizes) <= 3 * PIECE
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["word ", '"', "\\\\", "\\n", "\0", "\u2028", "é", "中", "\x7f0\x7f", "😀"]
+        ),
+        max_size=40,
+    ),
+    st.integers(20, 40),
+    st.integers(1, 30),
+)
+def test_a_large_event_is_measured_like_a_small_one(text: list[str], piece: int, size: int) -> None:
+    said = "".join(text)
+    data = sse.frame({"choices": [{"delta": {"content": said}, "finish_reason": "stop"}]})
+    parts = tuple(data[at : at + size] for at in range(0, len(data), size))
+
+    event, found = finish(StreamReading((Step(parts),), ANATOMY, piece).read(0))
+    plain, measured = finish(StreamReading((Step((data,)),), ANATOMY).read(0))
+
+    assert plain == Event(text=said, is_finish=True)
+    assert measured == len(said.encode())
+    assert bool(event.text) == bool(said)
+    assert event._replace(text=said) == plain
+    if "\x7f" not in said:
+        assert found == measured
+
+
+def test_an_event_is_read_whole_where_it_is_repeated() -> None:
+    text = "word " * PIECE
+    data = sse.frame({"response": {"instructions": text}})
+
+    assert finish(read_whole(Step((data,)))) == {"response": {"instructions": text}}
+    assert finish(read_whole(Step(placeholders.cut(b"data: {" + data)))).startswith("{data: ")
 
 
 def test_members_are_read_whatever_they_are() -> None:

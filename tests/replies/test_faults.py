@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.exchange import Ending, EndingKind, Reply, Step
+from mockllm.exchange import PAUSE, Ending, EndingKind, Reply, Step
+from mockllm.matching.effort import Pieces
 from mockllm.prompt import NOT_STREAMED, STREAMED
 from mockllm.providers.api import API
 from mockllm.providers.reply import NeutralCall, NeutralReply
-from mockllm.replies.anatomy import Anatomy, parse_event
-from mockllm.replies.faults import Fault, NoSuchPlaceError, Place, apply_faults
+from mockllm.replies import anatomy
+from mockllm.replies.anatomy import PIECE, Anatomy, parse_event
+from mockllm.replies.faults import Fault, NoSuchPlaceError, Place, apply_faults, apply_in_pieces
 from mockllm.wire import jsontext, placeholders
 from tests.support.neutral import APIS, respond
 
@@ -75,6 +80,87 @@ def test_a_large_answer_is_cut_at_the_same_word_as_a_small_one(api: API, stream:
         expected = text.encode()[:400_000].decode()
         assert sent(cut).endswith(jsontext.dumps(expected)[:-1])
     assert cut.body == rendered(api, NeutralReply(text=text), stream=stream).body
+
+
+def pauses(pieces: Pieces[Reply]) -> tuple[Reply, int]:
+    """The result of work, and how many pauses it makes."""
+    number = 0
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            reply: Reply = end.value
+            return reply, number
+        number += 1
+
+
+ANYWHERE = [
+    Place("tokens", 10),
+    Place("tokens", 10, total=2_000),
+    Place("tool_arguments"),
+    Place("before_finish"),
+    Place("bytes", 90_000),
+]
+
+
+@in_every_api
+@pytest.mark.parametrize("place", ANYWHERE, ids=lambda place: f"{place.word} {place.total}")
+def test_a_long_stream_is_read_and_cut_with_pauses(
+    api: API, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply = rendered(
+        api,
+        NeutralReply(text="word " * 1_000, calls=(NeutralCall("f", json.dumps(["a"] * 1_000)),)),
+        stream=True,
+    )
+    read, at_once = list[int](), list[int]()
+
+    def note(frame: bytes) -> Any:
+        read.append(len(frame))
+        return parse_event(frame)
+
+    monkeypatch.setattr(anatomy, "parse_event", note)
+    pieces = apply_in_pieces(reply, [Fault(place, CUT)], anatomy_of(api))
+    broken, number = pauses(at_each(pieces, lambda: at_once.append(len(read))))
+
+    assert number >= len(tuple(reply.steps))
+    assert max((after - before for before, after in pairwise([0, *at_once])), default=0) <= 1
+    assert broken == apply_faults(reply, [Fault(place, CUT)], anatomy_of(api))
+
+
+def at_each(pieces: Pieces[Reply], act: Callable[[], None]) -> Pieces[Reply]:
+    """The same work, with an act in each pause."""
+    while True:
+        try:
+            pause = next(pieces)
+        except StopIteration as end:
+            reply: Reply = end.value
+            return reply
+        act()
+        yield pause
+
+
+@in_every_api
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_large_text_is_measured_with_pauses(api: API, stream: bool) -> None:
+    text = "wörd " * 500_000
+    options = STREAMED if stream else NOT_STREAMED
+    made = placeholders.fill(
+        api.render(respond(api, NeutralReply(text=text)), options, 10_000_000),
+        model="m",
+        input_tokens=1,
+    )
+    large = replace(made, steps=tuple(step for step in made.steps if step != PAUSE))
+
+    fault = Fault(Place("tokens", 700_000), CUT)
+    broken, number = pauses(apply_in_pieces(large, [fault], anatomy_of(api)))
+
+    assert number >= 2 * 3_000_000 // PIECE
+    if stream:
+        assert text in words(api, broken)
+    else:
+        cut = text.encode()[: 700_000 * 4].decode(errors="ignore")
+        assert sent(broken).endswith(cut[-10:].encode())
 
 
 # --- Before the head, and after it ----------------------------------------------------------------

@@ -16,6 +16,7 @@ from mockllm.config.fault import Fault
 from mockllm.engine.faults import compile_faults, disrupt
 from mockllm.exchange import EndingKind, Interruption, Reply, Step
 from mockllm.http1.framing import Frame, frames
+from mockllm.matching.effort import finish
 from mockllm.providers.failures import Failure
 from mockllm.providers.openai.chat import CHAT as API
 from mockllm.serve.interruptions import Interruptions
@@ -193,7 +194,7 @@ def faults(*written: dict[str, Any]) -> Edit:
         def render(failure: Failure) -> Reply:
             return API.vendor.render_failure(failure, API.failures, "m")
 
-        return disrupt(reply, planned, API.anatomy, render)
+        return finish(disrupt(reply, planned, API.anatomy, render))
 
     return edit
 
