@@ -1,29 +1,25 @@
-"""Routes each request to the engine or to an endpoint, and owns the state of the process.
+"""Finds the session of each request, has it decided, and owns the state of the process.
 
-A path of a mocked API is decided by the engine, everything else by the endpoints, which need no
-mock. A reload replaces the engine (`App.use`); the app and its state remain.
+In the common session, a path of a mocked API is decided by the engine at once; all other requests
+go by `endpoints.routing`. A reload replaces the engine (`App.use`); the app and its state remain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from mockllm.endpoints.control import answers as control_answers
 from mockllm.endpoints.control.api import ControlAPI
-from mockllm.endpoints.dispatch import Dispatcher
-from mockllm.endpoints.earlier import Elsewhere, continued_id
 from mockllm.endpoints.health import HEALTH, READY, ROOT
 from mockllm.endpoints.metrics import METRICS, MetricsPage
 from mockllm.endpoints.response_memory import ResponseMemory
-from mockllm.endpoints.route import RESPONSES, Context
+from mockllm.endpoints.route import Context
+from mockllm.endpoints.routing import Router
 from mockllm.engine.added import AddedMock
 from mockllm.engine.asking import (
     admit,
     answer_at_once,
-    begin,
     holding_state,
 )
 from mockllm.engine.decision import (
@@ -31,7 +27,6 @@ from mockllm.engine.decision import (
     Answer,
     Decision,
     DividedWork,
-    FindElsewhere,
     Match,
     Outcome,
     Question,
@@ -40,7 +35,6 @@ from mockllm.engine.delivery_pace import DeliveryPaces
 from mockllm.engine.engine import Engine
 from mockllm.engine.limiting import NOTHING, Limiter, Sent
 from mockllm.engine.mocks import Table
-from mockllm.engine.received import FindEarlier
 from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.views import View, Views
 from mockllm.errors import ClientError, RequestError
@@ -48,10 +42,9 @@ from mockllm.exchange import Reply, Request
 from mockllm.observers.counted_store import CountedStore
 from mockllm.observers.lateness import Lateness
 from mockllm.observers.metrics import Meter
-from mockllm.prompt import Earlier
 from mockllm.providers import find_vendor
 from mockllm.providers.api import API
-from mockllm.providers.routes import NO_VALUES, Values
+from mockllm.providers.routes import NO_VALUES
 from mockllm.state.change_count import ChangeCount
 from mockllm.state.keys import Reloaded, compare
 from mockllm.state.operations import BeginSession, Operation, Reset, Result
@@ -69,7 +62,6 @@ _WITHOUT_SESSION = frozenset({HEALTH, READY, ROOT})
 """Paths that say nothing of a session, and answer even if the current one has ended."""
 
 CLIENT_CLOSED_REQUEST = Reply(499, (), ())  # for observers, as nginx logs it; never sent
-BUSY_PEER = "The worker that may have the response is busy. Retry the request."
 
 _REPEATED = frozenset({Outcome.MOCK, Outcome.ECHO, Outcome.UNMATCHED, Outcome.NOT_FOUND})
 """Outcomes that repeat themselves, unless state or chance decides the answer."""
@@ -154,16 +146,16 @@ class App:
         engine.stage.elapsed = self._since_begin
         engine.stage.limiter = self._limiter
         self._tables = self.views.use(engine).routes
-        self._local_context = Context(
+        context = Context(
             engine,
             lambda: self.is_ready,
             self.responses.stored,
             timing=self.timing,
             condition=lambda: self._condition(),
         )
-        self._context = replace(self._local_context, peers=self._peers)
-        self.responses.use(self._local_context, self._tables.literal)
-        self._dispatcher = Dispatcher(engine, self._tables, scheme=self._scheme)
+        self.responses.use(context, self._tables.literal)
+        self._router = Router(context, self._tables, self.responses, scheme=self._scheme)
+        self._router.ask(self._peers)
         self._note_default_session()
 
     def show_metrics(self, page: MetricsPage, meter: Meter) -> None:
@@ -193,7 +185,7 @@ class App:
         self.changes.add()
         self._peers = slots
         self._note_default_session()
-        self._context = replace(self._local_context, peers=slots)
+        self._router.ask(slots)
 
     @property
     def engine(self) -> Engine:
@@ -354,7 +346,7 @@ class App:
             return holding_state(self._shared_state, lambda: control.decide(received))
         metrics = self._metrics
         if metrics is not None and received.path == METRICS:
-            return self._dispatcher.finish(received, lambda: metrics.answer(received))
+            return self._router.dispatcher.finish(received, lambda: metrics.answer(received))
         in_path, request = split_request(received)
         session = COMMON
         has_session = in_path is not None or request.path not in _WITHOUT_SESSION
@@ -362,15 +354,15 @@ class App:
             try:
                 session = self._name_session(in_path, request)
             except RequestError as exc:
-                return self._dispatcher.refuse(request, exc, Outcome.REFUSED)
+                return self._router.dispatcher.refuse(request, exc, Outcome.REFUSED)
         if session == COMMON:
-            return self._decide_within(session, in_path, request)
+            return self._router.decide(request, session, in_path, self._view_of(session))
         mocked = request.method == "POST" and self._view_of(session).routes.knows(request.path)
         return admit(
             session,
             received,
-            lambda: self._decide_within(session, in_path, request),
-            lambda error: self._dispatcher.refuse(request, error, Outcome.SESSION_ENDED),
+            lambda: self._router.decide(request, session, in_path, self._view_of(session)),
+            lambda error: self._router.dispatcher.refuse(request, error, Outcome.SESSION_ENDED),
             in_one_step=mocked,
         )
 
@@ -390,56 +382,6 @@ class App:
         named = named_session(in_path, request.first_values, setting, own_headers)
         return self._current_session if named is None else named
 
-    def _decide_within(
-        self, session: str, in_path: str | None, request: Request
-    ) -> Decision | Question:
-        """Decide a request without its session's prefix, by a mocked API or by an endpoint."""
-        view = self._view_of(session)
-        if request.method == "POST":
-            table, values = next(view.routes.find(request.path), (None, NO_VALUES))
-            if table is not None:
-                return self._decide_mocked(table, values, request, session)
-        context = self._context
-        if session != COMMON or self.views.has_added:
-            context = replace(context, session=session, added=view.by_name)
-        return self._dispatcher.decide(context, request, in_path)
-
-    def _decide_mocked(
-        self, table: Table, values: Values, request: Request, session: str
-    ) -> Decision | Question:
-        """Decide a request to a mocked API. If a mock depends on what it continues, and another
-        worker may know that, this is asked first."""
-
-        def decide(find_earlier: FindEarlier) -> Decision | Question:
-            return self._engine.decide(table, request, values, find_earlier, session=session)
-
-        continued = self._continued(table, request)
-        if continued is None:
-            return decide(partial(self._find_earlier, session=session))
-        leftovers: list[Any] = []
-
-        def resume(results: Sequence[Any]) -> Decision | Question:
-            (found,) = results
-            if found is False:
-                busy = RequestError(503, BUSY_PEER)
-                return Decision.by(self._engine.responder.refuse(table, busy))
-            return decide(partial(_know, continued, found))
-
-        def look_here_first() -> Generator[bool, None, Decision | Question]:
-            here = yield from self.responses.look_back(continued, session, leftovers)
-            if isinstance(here, Elsewhere):
-                return Question((FindElsewhere(continued, session),), resume)
-            return decide(partial(self._find_earlier, session=session))
-
-        return begin(look_here_first(), leftovers)
-
-    def _continued(self, table: Table, request: Request) -> str | None:
-        """Return the id of the response that a request continues, if a mock depends on it, and
-        another worker may know it."""
-        if not self._peers or not table.looks_back or table.api.name != RESPONSES:
-            return None
-        return continued_id(request.body)
-
     def decide_forwarded(
         self, request: Request, session: str | None = None
     ) -> Reply | DividedWork | None:
@@ -448,8 +390,7 @@ class App:
         for (404)."""
         in_path, request = split_request(request)
         named = self._name_session(in_path, request) if session is None else session
-        context = replace(self._local_context, session=named)
-        return _reply_forwarded(self._dispatcher.decide(context, request, in_path))
+        return self._router.decide_forwarded(request, named, in_path)
 
     def render_error(self, request: Request, error: ClientError) -> Reply:
         """Return `error` in the format of the vendor of the request's path; plain JSON if it has
@@ -457,12 +398,7 @@ class App:
         if self._is_for_control(request):
             return control_answers.render_error(error)
         _, request = split_request(request)
-        table, _ = next(self._tables.find(request.path), (None, NO_VALUES))
-        if table is not None:
-            reply = table.api.vendor.render_error(error, {})
-        else:
-            reply = self._dispatcher.render_error(request, error)
-        return self._engine.cors.share(reply)
+        return self._router.render_error(request, error)
 
     def give_up(self, request: Request) -> Decision:
         """Return what observers are told of a request whose client left before it was decided."""
@@ -490,28 +426,3 @@ class App:
         operations = self._limiter.over(admission, answer, sent)
         if operations:
             self.store.post(operations, self._clock())
-
-
-def _reply_forwarded(decided: Decision | Question) -> Reply | DividedWork | None:
-    """Return what `App.decide_forwarded` does of what was decided without other workers."""
-    if isinstance(decided, Decision):
-        return None if decided.reply.status == 404 else decided.reply
-    work, resume = decided.operations[0], decided.resume
-    assert isinstance(work, DividedWork)  # nobody else is asked
-
-    def pieces() -> Generator[bool, None, Reply | None]:
-        result = yield from work.pieces
-        reply = _reply_forwarded(resume([result]))
-        assert not isinstance(reply, DividedWork)
-        return reply
-
-    return DividedWork(pieces(), work.leftovers)
-
-
-def _know(
-    known: str, earlier: Earlier | None, response_id: str, leftovers: list[Any]
-) -> Generator[bool, None, Earlier | None]:
-    """Find the conversation that ends with the response `known`, which is `earlier`
-    (`FindEarlier`)."""
-    yield from ()
-    return earlier if response_id == known else None

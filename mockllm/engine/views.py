@@ -25,10 +25,12 @@ from mockllm.providers.routes import Routes
 
 
 class View(NamedTuple):
-    """The mocks of each API: by its paths, and by its name."""
+    """The mocks of each API: by its paths, and by its name. With `has_added`, some were added at
+    run time."""
 
     routes: Routes[Table]
     by_name: Mapping[str, Table]
+    has_added: bool
 
 
 class Views:
@@ -50,11 +52,6 @@ class Views:
         self.is_stale = False
         """True if mocks were added or removed that all sessions see, until `renew`."""
         self.use(engine)
-
-    @property
-    def has_added(self) -> bool:
-        """True if mocks were added."""
-        return bool(self._mocks)
 
     def use(self, engine: Engine) -> View:
         """Show the mocks of `engine` from now on, and return the view of most sessions."""
@@ -155,7 +152,7 @@ class Views:
             own = [layer[name] for layer in layers if name in layer]
             by_name[name] = self._layered(table, own, version) if own else table
         routes = Routes((path, table) for table in by_name.values() for path in table.api.routes)
-        return View(routes, by_name)
+        return View(routes, by_name, has_added=any(layers))
 
     def _layer(self, session: str | None) -> Mapping[str, _Layer]:
         if session not in self._layers:

@@ -35,8 +35,9 @@ from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mockllm.app import BUSY_PEER, App
+from mockllm.app import App
 from mockllm.endpoints.earlier import Elsewhere
+from mockllm.endpoints.routing import BUSY_PEER
 from mockllm.engine.decision import FindElsewhere, ForwardRequest, Operation
 from mockllm.errors import ClientError
 from mockllm.exchange import Request

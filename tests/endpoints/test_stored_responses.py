@@ -41,7 +41,7 @@ def test_an_error_is_not_stored() -> None:
         request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
         engine.responses.store(request, engine.decide(request), FRESH)
 
-    assert len(engine._context.stored) == 0
+    assert len(engine.responses.stored) == 0
 
 
 @pytest.mark.parametrize(("name", "value"), [("limit", "x"), ("limit", "-1"), ("limit", "²")])

@@ -90,7 +90,7 @@ def test_mocks_of_a_session_end_with_it() -> None:
     observed.app.store.sessions.begin("x", 0.0)
 
     assert said(observed, "a", "x") == "404"
-    assert not observed.app.views.has_added
+    assert not observed.app.views.count
     assert observed.app.engine.renderer._prepared == {}
 
 
