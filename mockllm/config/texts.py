@@ -131,13 +131,16 @@ def find_templates(value: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
             yield (key, *path), source
 
 
-_CALL = re.compile(r"\{[{%][^}]*\bcall\b")
+_STRING = r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')"""
+_STRINGS = re.compile(_STRING, re.DOTALL)
+_CODE = re.compile(rf"""\{{[{{%](?:{_STRING}|[}}%](?!\}})|[^}}%"'])*+""", re.DOTALL)
+_CALL = re.compile(r"\bcall\b")
 
 
 def may_count_calls(source: str) -> bool:
-    """True if a template may use how often its mock has answered: the name ``call``. What is
-    mistaken for it costs a question of the store."""
-    return _CALL.search(source) is not None
+    """True if a template may use how often its mock has answered: the name ``call``, outside of
+    strings. What is mistaken for it costs a question of the store."""
+    return any(_CALL.search(_STRINGS.sub("", code)) for code in _CODE.findall(source))
 
 
 if TYPE_CHECKING:  # type checkers allow what validation converts

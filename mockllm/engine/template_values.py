@@ -70,6 +70,8 @@ def read_values(names: Iterable[str], asked: Asked) -> Generator[bool, None, dic
             value = yield from _LONG_VALUES[name](asked.prompt)
             asked.prompt.let_go_later((value,))
         elif name == _CALL:
+            if not asked.call:
+                raise TemplateError(f"{_CALL!r} is not counted here; {_COUNTED}")
             value = asked.call
         else:
             try:
@@ -151,6 +153,7 @@ _LONG_VALUES: Mapping[str, Callable[[Prompt], Pieces[Any]]] = {
 }
 """Values that may be long, which are made in pieces."""
 _CALL = "call"
+_COUNTED = "it is in templates that a mock has itself, and in those of a 'sequence' or 'first'"
 NAMES = frozenset({*_VALUES, *_LONG_VALUES, _CALL})
 """The names that templates may use. A mock has state if it uses ``call``
 (`config.texts.may_count_calls`)."""

@@ -261,6 +261,12 @@ def test_the_calls_of_a_sequence_are_those_of_its_mock() -> None:
     assert [say(app, CHAT).text for _ in range(3)] == ["a1", "b", "c3"]
 
 
+def test_braces_in_a_template_do_not_hide_the_call() -> None:
+    app = serving({"template": "{{ {'a': '}'}.a ~ call }}"})
+
+    assert [say(app, CHAT).text for _ in range(2)] == ["}1", "}2"]
+
+
 def test_legacy_completions_have_calls() -> None:
     app = serving({"template": "{{ call }}"})
     body = {"model": "m", "prompt": ["a", "b"]}

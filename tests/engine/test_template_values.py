@@ -232,6 +232,11 @@ def test_the_number_of_the_call_is_given() -> None:
     assert values_of(["call"], asked(CHAT, BODIES[CHAT.name])._replace(call=3)) == {"call": 3}
 
 
+def test_a_call_that_nobody_has_counted_is_an_error() -> None:
+    with pytest.raises(TemplateError, match="'call' is not counted here"):
+        values_of(["call"], asked(CHAT, BODIES[CHAT.name]))
+
+
 def test_every_name_that_looks_back_is_one() -> None:
     assert NAMES > LOOKING_BACK
 
