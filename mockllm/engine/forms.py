@@ -15,11 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from mockllm.config.answers import WrittenAnswer
 from mockllm.config.conditions import OPERATORS, Conditions, TextMatch
 from mockllm.config.models import AnyMock
+from mockllm.config.objects import ConfigObject
 from mockllm.config.reply import Reply
 from mockllm.engine.reply import EXAMPLE
 from mockllm.engine.review import FILLED_IN
+from mockllm.engine.surprises import NEXT_ENTRY
 from mockllm.errors import Place, Problem, Severity
 
 MAX_FORMS = 1_000  # by which the mocks of a list are reviewed; recorded ones have one for each
@@ -30,6 +33,8 @@ _TEXTS = frozenset({"content", "text"})
 """Members of an answer or a message that no review reads if they are a text."""
 _HOLDERS = _TEXTS | {"choices", "message", "output"}
 """Members that have such texts, or are one."""
+_WITHOUT_TEXT = (FILLED_IN, NEXT_ENTRY)
+"""The beginnings of the messages that have nothing of a mock but its paths."""
 _REPEATED = "output_text"
 """A member of an answer that is compared with its texts."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -55,7 +60,7 @@ class ReviewedForms:
 
 
 def _has_no_text(problem: Problem) -> bool:
-    return problem.severity is Severity.NOTE and problem.message.startswith(FILLED_IN)
+    return problem.severity is Severity.NOTE and problem.message.startswith(_WITHOUT_TEXT)
 
 
 def _moved(problem: Problem, place: Place) -> Problem:
@@ -66,26 +71,35 @@ def _moved(problem: Problem, place: Place) -> Problem:
 
 def form_of(mock: AnyMock) -> Form | None:
     """Return the form of a mock; None if it is not known. It is known of one match, whose
-    conditions are not nested, with one answer that is not made, late or broken."""
-    written = mock.__dict__
-    fields: list[Any] = [
-        (field, _FIELDS[field](written[field]) if field in _FIELDS else written[field])
-        for field in sorted(mock.model_fields_set)
-        if field != "name"
-    ]
-    fields.append(type(mock).__name__)
+    conditions are not nested, with answers that are not made, late or broken."""
+    fields = [type(mock).__name__, *_forms_of_fields(mock, _FIELDS)]
     try:
         return marshal.dumps(fields, 0)  # tells NaN from null, and 1 from true
     except ValueError:  # there is an object of the configuration
         return None
 
 
-def _form_of_match(match: Conditions) -> Any:
-    written = match.__dict__
+def _forms_of_fields(
+    written: ConfigObject, forms: Mapping[str, Callable[[Any], Any]]
+) -> list[tuple[str, Any]]:
+    """Return what is written in an object by field, those in `forms` as their forms."""
+    fields = written.__dict__
     return [
-        (word, _CONDITIONS[word](written[word]) if word in _CONDITIONS else written[word])
-        for word in sorted(match.model_fields_set)
+        (name, forms[name](fields[name]) if name in forms else fields[name])
+        for name in sorted(written.model_fields_set)
     ]
+
+
+def _form_of_match(match: Conditions) -> Any:
+    return _forms_of_fields(match, _CONDITIONS)
+
+
+def _form_of_entries(entries: Sequence[WrittenAnswer] | None) -> Any:
+    return entries and [_forms_of_fields(entry, _FIELDS) for entry in entries]
+
+
+def _no_form(value: Any) -> None:
+    pass
 
 
 def _form_of_text(value: Any) -> Any:
@@ -115,9 +129,12 @@ def _form_of_reply(reply: Any) -> Any:
 
 
 _FIELDS: Mapping[str, Callable[[Any], Any]] = {
+    "name": _no_form,
     "match": _form_of_match,
     "response": _form_of_response,
     "reply": _form_of_reply,
+    "first": _form_of_entries,
+    "sequence": _form_of_entries,
 }
 _CONDITIONS: Mapping[str, Callable[[Any], Any]] = {
     "match_type": str,

@@ -30,7 +30,7 @@ from mockllm.wire import jsontext, placeholders
 from mockllm.wire.placeholders import FreshValues
 
 MAX_PATHS = 20  # missing members of one response that are listed
-FILLED_IN = "filled in"  # begins the only message that has nothing of a mock but its paths
+FILLED_IN = "filled in"  # begins a message that has nothing of a mock but its paths
 MIN_ERROR = 300  # the lowest status for which official clients raise an exception
 
 _ANY_MODEL = "any-model"

@@ -15,6 +15,11 @@ from mockllm.errors import Place, Problem, Severity, warning
 
 _OF_THE_CONVERSATION = frozenset({"turn", "step", "tool_result"})
 """Conditions by which a mock knows a repeated request again."""
+NEXT_ENTRY = (
+    "a request that is repeated without the mark of an SDK's retry gets the next entry; for agents "
+    "that may repeat, 'turn', 'step' or 'tool_result' in 'match' tell answers apart"
+)
+"""The note about a mock that does not."""
 
 
 def find_surprises(mock: AnyMock, place: Place) -> Iterator[Problem]:
@@ -27,12 +32,7 @@ def find_surprises(mock: AnyMock, place: Place) -> Iterator[Problem]:
         yield from _calls_before_the_end(mock, place)
     has_trouble = any(entry.advances_retry for _, entry in mock.entries())
     if not has_trouble and not words & _OF_THE_CONVERSATION:
-        message = (
-            "a request that is repeated without the mark of an SDK's retry gets the next entry; "
-            "for agents that may repeat, 'turn', 'step' or 'tool_result' in 'match' tell answers "
-            "apart"
-        )
-        yield Problem(place.at("sequence"), message, Severity.NOTE)
+        yield Problem(place.at("sequence"), NEXT_ENTRY, Severity.NOTE)
 
 
 def _without_effect(mock: AnyMock, place: Place) -> Iterator[Problem]:

@@ -76,7 +76,8 @@ TEMPLATES: Mapping[str, Sequence[dict[str, Any]]] = {
         {"match": SAID | {"match_type": "contains"}, "response": {"choices": CHAT["choices"]}},
         {"match": {"user": TEXT, "model": "m"}, "reply": TEXT},
         {"match": WORDS, "reply": {"text": TEXT}},
-        {"match": SAID, "sequence": [TEXT, TEXT]},
+        {"match": SAID, "sequence": [TEXT, {"response": CHAT, "times": 2}]},
+        {"match": {"user": TEXT}, "first": [TEXT, {"headers": {"x-a": "b"}}], "response": CHAT},
     ],
     "openai_response": [
         {"match": {"input": TEXT}, "response": RESPONSE},
@@ -90,17 +91,21 @@ TEMPLATES: Mapping[str, Sequence[dict[str, Any]]] = {
     "openai_embeddings": [
         {"match": {"input": TEXT}, "response": EMBEDDING},
         {"match": {"input": [TEXT, "b"]}, "response": EMBEDDING},
+        {"match": {"input": TEXT}, "sequence": [{"response": EMBEDDING}, {"response": EMBEDDING}]},
     ],
     "mocks": [
         {"match": WORDS, "reply": TEXT},
         {"match": {"user": TEXT}, "reply": {"text": TEXT, "finish": "length"}},
         {"match": {"user": {"regex": TEXT}}, "reply": {"template": TEXT}},
+        {"match": {"user": TEXT}, "sequence": [TEXT, {"reply": TEXT, "times": 2}]},
+        {"match": WORDS, "first": [{"reply": TEXT}], "sequence": [TEXT], "at_end": "pass"},
     ],
 }
 TEXTS = ["", "hi", "Hi, you!", "stop", "assistant", "text", "Grüße", "\ud800", "{", "(", "a\0", " "]
 VALUES = [
     *(NONE, None, True, 0, 1, 1.0, float("nan"), 2**70, [], {}, [TEXT], {"a": TEXT}),
     *("", TEXT, "stop", "user", "assistant", "tool", "tool_calls", "failed", "text", "error"),
+    *("always", "next", "repeat"),
     {"type": "text", "text": TEXT},
     {"contains": TEXT, "exact": TEXT},
     {"name": TEXT, "error": True},
@@ -113,6 +118,7 @@ NAMES = [
     *("finish_reason", "tool_calls", "tool_call_id", "status", "error", "usage", "api", "stream"),
     *("tools", "user", "not", "headers", "body", "system_contains", "tool_names", "total_tokens"),
     *("name", "_own", "latency", "fault", "reply", "first", "typo"),
+    *("sequence", "times", "retry", "at_end", "response"),
 ]
 
 
@@ -220,10 +226,20 @@ def test_mocks_that_differ_in_their_texts_have_one_form() -> None:
     assert form_of(mocks[0]) == form_of(mocks[1]) is not None
 
 
+def test_mocks_with_several_answers_have_one_form() -> None:
+    entries = [["a", {"reply": "b", "times": 2}], ["c", {"reply": "d", "times": 2}]]
+    mocks = [Mock.model_validate({"sequence": each}) for each in entries]
+
+    assert form_of(mocks[0]) == form_of(mocks[1]) is not None
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
         ({"reply": "a"}, {"reply": ""}),
+        ({"sequence": ["a", "b"]}, {"sequence": ["a"]}),
+        ({"sequence": ["a"]}, {"sequence": [{"reply": "a", "times": 2}]}),
+        ({"sequence": ["a"]}, {"sequence": ["a"], "at_end": "pass"}),
         ({"reply": "a"}, {"reply": {"text": "a", "finish": "stop"}}),
         ({"match": {"user": "a"}, "reply": "a"}, {"match": {"user": ["a"]}, "reply": "a"}),
         (
@@ -245,7 +261,7 @@ def test_mocks_that_differ_in_more_have_other_forms(
 @pytest.mark.parametrize(
     "written",
     [
-        {"sequence": ["a", "b"]},
+        {"sequence": ["a", {"error": "rate_limit"}]},
         {"error": "rate_limit"},
         {"reply": "a", "latency": {"ttft": 1}},
         {"reply": {"template": "{{ user }}"}},
