@@ -34,6 +34,7 @@ HEADERS = {
     "content-type": "application/json",
 }
 MEGABYTE = 1_000_000
+MAX_SMALL_PARTS = 8_700_000  # bytes of 320,000 parts: more have more than 1,000,000 values
 MAX_TOKENS = 900_000  # of embeddings: 1,000,000 values are the most of a body
 
 Make = Callable[[int], bytes]
@@ -195,6 +196,12 @@ TABLES: dict[str, list[dict[str, Any]]] = {
             "response": {"output_text": "no"},
         }
     ],
+    "contains": [
+        {
+            "match": {"message": {"role": "user", "content": "zz"}, "match_type": "contains"},
+            "response": ANSWER,
+        }
+    ],
     "part": [
         {
             "match": {
@@ -224,6 +231,7 @@ TABLES: dict[str, list[dict[str, Any]]] = {
 OWN_LISTS = {
     "exact": "openai",
     "exact call": "openai",
+    "contains": "openai",
     "exact item": "openai_response",
     "part": "anthropic",
     "events, cut": "openai",
@@ -287,7 +295,14 @@ SHAPES: dict[str, Shape] = {
     "chat parts": Shape(
         CHAT,
         repeated(_CHAT + b'{"role":"user","content":[', PART, b"]}]}"),
-        ("plain", "user", "last_user", "unmatched", "template", "exact"),
+        ("plain", "user", "last_user", "unmatched", "template", "exact", "contains"),
+    ),
+    "small parts": Shape(
+        CHAT,
+        lambda size: repeated(
+            _CHAT + b'{"role":"user","content":[', b'{"type":"text","text":"a"}', b"]}]}"
+        )(min(size, MAX_SMALL_PARTS)),
+        ("folded", "contains"),
     ),
     "item parts": Shape(
         RESPONSES,
@@ -307,7 +322,9 @@ SHAPES: dict[str, Shape] = {
     "members": Shape(CHAT, numbered(b'{"model":"m","metadata":{', b'"k%d":"v"', b"}," + ASKED)),
     "allowed members": Shape(CHAT, _allowed_members),
     "text": Shape(
-        CHAT, filled(_TEXT, b'some \\"words\\"\\n', b'"}]}'), ("plain", "user", "path", "exact")
+        CHAT,
+        filled(_TEXT, b'some \\"words\\"\\n', b'"}]}'),
+        ("plain", "user", "folded", "path", "exact", "contains"),
     ),
     "escapes": Shape(CHAT, filled(_TEXT, b"\\u4e2d", b'"}]}'), ("plain", "user")),
     "tokens": Shape(EMBEDDINGS, _tokens),

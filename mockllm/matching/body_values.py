@@ -14,10 +14,11 @@ from typing import Any, Self
 import orjson
 
 from mockllm.matching.closeness import ONLY_REQUEST
-from mockllm.matching.effort import PER_CHARACTER, PER_TEXT, Effort
+from mockllm.matching.effort import MAX_SEARCHED, PER_CHARACTER, PER_TEXT, Effort, Pieces
 from mockllm.matching.json_path import MAX_LEVELS, MAX_NODES, Path
 from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
-from mockllm.matching.text_tests import TextTest
+from mockllm.matching.readings import Folded
+from mockllm.matching.text_tests import TextTest, passes_in_pieces
 from mockllm.matching.texts import MAX_QUOTE
 from mockllm.prompt import Prompt
 
@@ -45,6 +46,12 @@ class ValueTest(ABC):
     @abstractmethod
     def __str__(self) -> str:
         """Describe the values that pass."""
+
+    def passes_in_pieces(self, value: str, folded: Folded, effort: Effort) -> Pieces[bool]:
+        """Return True if a long text passes, with pauses."""
+        if effort.is_much(self.effort(value)):
+            yield False
+        return self.passes(value)
 
     def hint(self, value: Any) -> str:
         """Return what `value`, which does not pass, lacks, or a remedy; else the empty string."""
@@ -100,6 +107,9 @@ class ValueText(ValueTest):
     def passes(self, value: Any) -> bool:
         return isinstance(value, str) and self.test.passes(value)
 
+    def passes_in_pieces(self, value: str, folded: Folded, effort: Effort) -> Pieces[bool]:
+        return (yield from passes_in_pieces(self.test, (value,), folded, effort))
+
     def hint(self, value: Any) -> str:
         return self.test.hint(value) if isinstance(value, str) else ""
 
@@ -123,6 +133,12 @@ class AnyValue(ValueTest):
     def passes(self, value: Any) -> bool:
         return any(test.passes(value) for test in self.tests)
 
+    def passes_in_pieces(self, value: str, folded: Folded, effort: Effort) -> Pieces[bool]:
+        for test in self.tests:
+            if (yield from test.passes_in_pieces(value, folded, effort)):
+                return True
+        return False
+
     def hint(self, value: Any) -> str:
         return next(filter(None, (test.hint(value) for test in self.tests)), "")
 
@@ -145,6 +161,12 @@ class AllValues(ValueTest):
 
     def passes(self, value: Any) -> bool:
         return all(test.passes(value) for test in self.tests)
+
+    def passes_in_pieces(self, value: str, folded: Folded, effort: Effort) -> Pieces[bool]:
+        for test in self.tests:
+            if not (yield from test.passes_in_pieces(value, folded, effort)):
+                return False
+        return True
 
     def hint(self, value: Any) -> str:
         return next((test.hint(value) for test in self.tests if not test.passes(value)), "")
@@ -210,7 +232,11 @@ class BodyHas(Predicate):
             return
         holds = False
         for value in values:
-            holds = test.passes(value)
+            if isinstance(value, str) and len(value) > MAX_SEARCHED:
+                folded = prompt.once(Folded)
+                holds = yield from test.passes_in_pieces(value, folded, effort)
+            else:
+                holds = test.passes(value)
             if holds:
                 break
             if effort.is_much(test.effort(value)):

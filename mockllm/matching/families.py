@@ -118,7 +118,7 @@ class MessageTexts(Family):
 
         if len(keys) == 1:
             in_pieces = substrings.matches_in_pieces
-            return OneMessageText(read, substrings.matches, in_pieces, role, keys[0])
+            return OneMessageText(read, substrings.matches, in_pieces, None, role, keys[0])
         return TextLookUp(read, substrings.matches, substrings.matches_in_pieces)
 
 
@@ -150,7 +150,8 @@ class PromptValues(Family):
         read = self.read
         if isinstance(read, BodyValues):
             read = replace(read, longest=max(len(key) for key in keys if isinstance(key, bytes)))
-        return ValueLookUp(read, {key: place for place, key in enumerate(keys)})
+        longest = max((len(key) for key in keys if isinstance(key, str)), default=0)
+        return ValueLookUp(read, {key: place for place, key in enumerate(keys)}, longest)
 
     def slowness(self, key: Hashable) -> str:
         return _slow_path(self.read)
@@ -168,8 +169,10 @@ class PromptTexts(Family):
 
     def look_up(self, keys: Sequence[str]) -> LookUp:
         substrings, read = SubstringIndex(keys), self.read
-        texts = _folding(read) if self.folded else read
-        return TextLookUp(texts, substrings.matches, substrings.matches_in_pieces)
+        find, in_pieces = substrings.matches, substrings.matches_in_pieces
+        if self.folded:
+            return TextLookUp(_folding(read), find, in_pieces, read)
+        return TextLookUp(read, find, in_pieces)
 
     def slowness(self, key: str) -> str:
         return _slow_path(self.read)

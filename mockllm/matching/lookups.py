@@ -10,9 +10,10 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from mockllm.matching.body_values import Canonical, is_longer
-from mockllm.matching.effort import Effort, Pieces
+from mockllm.matching.effort import MAX_SEARCHED, Effort, Pieces
 from mockllm.matching.json_path import Path
 from mockllm.matching.predicate import Headers
+from mockllm.matching.readings import Folded
 from mockllm.prompt import Prompt
 
 MAX_SHORT = 256  # characters of a text that is looked at in one piece
@@ -73,6 +74,8 @@ class TextLookUp:
     read: Callable[[Prompt], Iterable[str]]
     in_text: Find
     pieces_in_text: Callable[[str, Effort], Pieces[Iterable[int]]]
+    unfolded: Callable[[Prompt], Iterable[str]] | None = None
+    """Reads the texts before they are folded, if `read` folds them."""
 
     def __call__(self, prompt: Prompt, headers: Headers) -> Iterable[int]:
         found: Collection[int] = ()
@@ -88,10 +91,17 @@ class TextLookUp:
         known: set[int] | None = None if prompt.verdicts is None else prompt.verdicts.get(self)
         if known is not None:
             return known
-        if isinstance(self.read, BodyTexts):
-            yield from self.read.path.prepare(prompt, effort)
+        read, folded = self.unfolded or self.read, prompt.once(Folded)
+        if isinstance(read, BodyTexts):
+            yield from read.path.prepare(prompt, effort)
         found: set[int] = set()
-        for text in self.read(prompt):
+        for each in read(prompt):
+            text = each
+            if self.unfolded is not None:
+                if len(text) > MAX_SEARCHED:
+                    text = yield from folded.fold_in_pieces(text, effort)
+                else:
+                    text = folded[text]
             if len(text) > MAX_SHORT:
                 found.update((yield from self.pieces_in_text(text, effort)))
             else:
@@ -106,8 +116,8 @@ class TextLookUp:
 class OneMessageText(TextLookUp):
     """Finds the only key in the last messages of a role, in half the time; None is any role."""
 
-    role: str | None
-    only: str
+    role: str | None = None
+    only: str = ""
 
     def __call__(self, prompt: Prompt, headers: Headers) -> Iterable[int]:
         for message in prompt.last_messages:
@@ -124,6 +134,8 @@ class ValueLookUp:
 
     read: Callable[[Prompt], Iterable[Hashable]]
     places: Mapping[Hashable, int]
+    longest: int = 0
+    """Characters of the longest key that is a text."""
 
     def __call__(self, prompt: Prompt, headers: Headers) -> Iterable[int]:
         places = self.places
@@ -133,10 +145,12 @@ class ValueLookUp:
         """Return what a call returns, with pauses."""
         if isinstance(self.read, BodyValues):
             yield from self.read.path.prepare(prompt, effort)
-        places = self.places
+        places, longest = self.places, self.longest
         found: set[int] = set()
         for value in self.read(prompt):
-            if value in places:
+            if isinstance(value, str) and len(value) > longest:
+                pass  # to hash 60 MB takes 10 to 30 ms
+            elif value in places:
                 found.add(places[value])
             if effort.is_much(PER_VALUE):
                 yield False

@@ -17,7 +17,7 @@ from mockllm.matching.closeness import (
     closeness_of_start,
     closeness_of_texts,
 )
-from mockllm.matching.effort import PER_CHARACTER, PER_TEXT, Effort
+from mockllm.matching.effort import PER_CHARACTER, PER_TEXT, Effort, is_in_one
 from mockllm.matching.folding import explain_absence
 from mockllm.matching.json_difference import explain_json
 from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
@@ -140,6 +140,15 @@ class MessageContains(CallPredicate):
         if self.role is not None and self.role != message.role:
             return False
         return any(self.text in text for text in message.search_texts)
+
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        if self.is_decided(prompt):
+            return
+        holds = False
+        for message in prompt.last_messages:
+            if not holds and self.role in (None, message.role):
+                holds = yield from is_in_one(self.text, message.search_texts, effort)
+        prompt.keep_verdict(self, holds)
 
     def covers(self, later: Predicate) -> bool:
         if not isinstance(later, LastMessagePredicate) or self.role not in (None, later.role):
@@ -282,7 +291,11 @@ class ItemsEndWith(_ItemsPredicate):
 
 
 def search_effort(prompt: Prompt) -> int:
-    """The nanoseconds that it takes to search the texts of the last messages for another."""
-    texts = [message.search_texts for message in prompt.last_messages]
-    characters = sum(map(len, chain.from_iterable(texts)))
-    return PER_TEXT * sum(map(len, texts)) + PER_CHARACTER * characters
+    """The nanoseconds that it takes to search the texts of the last messages for another, as far
+    as `MAX_REMEDY_EFFORT` and the text that exceeds it: to look at 300,000 texts takes 10 ms."""
+    effort = 0
+    for text in chain.from_iterable(message.search_texts for message in prompt.last_messages):
+        effort += PER_TEXT + PER_CHARACTER * len(text)
+        if effort > MAX_REMEDY_EFFORT:
+            break
+    return effort

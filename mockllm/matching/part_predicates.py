@@ -9,13 +9,12 @@ from typing import Any
 
 from mockllm.matching import readings
 from mockllm.matching.closeness import RIGHT_KIND, WRONG_KIND, closeness_of_start
-from mockllm.matching.effort import Effort, Pieces
+from mockllm.matching.effort import Effort, Pieces, is_in_one
 from mockllm.matching.folding import explain_absence
 from mockllm.matching.message_predicates import (
     CallPredicate,
     LastMessagePredicate,
     MessageContains,
-    search_effort,
 )
 from mockllm.matching.parts import Part, is_within, is_within_one
 from mockllm.matching.predicate import Difference, Headers, Predicate
@@ -65,8 +64,6 @@ class MessageHasParts(CallPredicate):
             is_of_role = self.role in (None, message.role)
             holds = holds or (missing is None and is_of_role)
         prompt.keep_verdict(self, holds)
-        if effort.is_much(prompt.once(search_effort)):
-            yield False
 
     def covers(self, later: Predicate) -> bool:
         if not isinstance(later, (MessageHasParts, MessageContains)):
@@ -92,8 +89,9 @@ class MessageHasParts(CallPredicate):
 
     def _first_missing(self, message: Message, effort: Effort) -> Pieces[str | Part | None]:
         """Return the first of `_missing`, with pauses; None if nothing is missing."""
-        for text in self._missing_texts(message):
-            return text
+        for text in self.texts:
+            if not (yield from is_in_one(text, message.search_texts, effort)):
+                return text
         for part in self.parts:
             values = (other.value for other in message.parts())
             if not (yield from is_within_one(part.wanted, values, effort)):

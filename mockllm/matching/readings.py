@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
+from mockllm.matching.effort import MAX_SEARCHED, Effort, Pieces, finish
 from mockllm.matching.folding import fold
 from mockllm.prompt import ConversationMessage, Prompt, ToolResult
 from mockllm.prompt.conversation import tuple_or_list
@@ -17,15 +18,37 @@ from mockllm.prompt.prompt import read_messages, read_system, read_tools, read_t
 
 Texts = Sequence[str]
 UNKNOWN_CHAIN = "the request continues a conversation that is not known here"
+PER_FOLDED = 10  # nanoseconds to fold a character that is not ASCII
 _M = TypeVar("_M", bound=ConversationMessage)
 
 
 class Folded(dict[str, str]):
     """The texts of a prompt without case (`str.casefold`), each of which is folded once: to fold
-    35 kB takes 100 µs."""
+    35 kB takes 100 µs. Long ones are beside the dictionary: to hash 60 MB takes 10 to 30 ms."""
+
+    _long: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, prompt: Prompt) -> None:
         super().__init__()
+
+    def fold(self, text: str) -> str:
+        """Return a text, long or not, without case."""
+        if len(text) <= MAX_SEARCHED:
+            return self[text]
+        return finish(self.fold_in_pieces(text, Effort()))
+
+    def fold_in_pieces(self, text: str, effort: Effort) -> Pieces[str]:
+        """Return a long text without case, with pauses."""
+        for long, folded in self._long:
+            if long is text:
+                return folded
+        folded = ""  # grows in place
+        for start in range(0, len(text), MAX_SEARCHED):
+            folded += text[start : start + MAX_SEARCHED].casefold()
+            if effort.is_much(PER_FOLDED * MAX_SEARCHED):
+                yield False
+        self._long = (*self._long, (text, folded))
+        return folded
 
     def __missing__(self, text: str) -> str:
         folded = self[text] = text.casefold()
@@ -34,7 +57,8 @@ class Folded(dict[str, str]):
 
 def fold_of(prompt: Prompt) -> Callable[[str], str]:
     """Return a function that folds texts of `prompt`."""
-    return prompt.once(Folded).__getitem__
+    folded = prompt.once(Folded)
+    return folded.__getitem__ if prompt.leftovers is None else folded.fold
 
 
 class Seen(dict[str, str]):

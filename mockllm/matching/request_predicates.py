@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from mockllm.matching import readings
 from mockllm.matching.closeness import ONLY_REQUEST
-from mockllm.matching.effort import PER_CHARACTER, PER_TEXT, Effort
+from mockllm.matching.effort import Effort, is_in_one
 from mockllm.matching.folding import explain_absence
 from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
 from mockllm.matching.readings import UNKNOWN_CHAIN, Reading, Texts
@@ -42,13 +42,7 @@ class SystemContains(Predicate):
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
         if self.is_decided(prompt):
             return
-        holds = False
-        for text in prompt.system():
-            if self.text in text:
-                holds = True
-                break
-            if effort.is_much(PER_TEXT + PER_CHARACTER * len(text)):
-                yield False
+        holds = yield from is_in_one(self.text, prompt.system(), effort)
         prompt.keep_verdict(self, holds)
 
     def covers(self, later: Predicate) -> bool:

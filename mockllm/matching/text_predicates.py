@@ -86,8 +86,8 @@ class TextIs(Predicate):
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
         texts = prompt.once(self.subject.value.tested)
         if texts and not self.is_decided(prompt):
-            fold = readings.fold_of(prompt)
-            holds = yield from passes_in_pieces(self.test, texts, fold, effort)
+            folded = prompt.once(readings.Folded)
+            holds = yield from passes_in_pieces(self.test, texts, folded, effort)
             prompt.keep_verdict(self, holds)
 
     @property
@@ -174,11 +174,11 @@ class MessageIs(Predicate):
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
         if self.is_decided(prompt):
             return
-        test, fold = self.test, readings.fold_of(prompt)
+        test, folded = self.test, prompt.once(readings.Folded)
         holds = False
         for message, texts in prompt.once(readings.spoken_texts):
             if self.role is None or message.role == self.role:
-                holds = test is None or (yield from passes_in_pieces(test, texts, fold, effort))
+                holds = test is None or (yield from passes_in_pieces(test, texts, folded, effort))
                 if holds:
                     break
             if effort.is_much(PER_TEXT):
@@ -317,7 +317,7 @@ class ResultIs(Predicate):
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
         if self.is_decided(prompt):
             return
-        test, fold = self.text, readings.fold_of(prompt)
+        test, folded = self.text, prompt.once(readings.Folded)
         near: list[tuple[ToolResult, Texts]] = []
         holds = unnamed = False
         for result, texts in prompt.once(readings.result_texts):
@@ -325,7 +325,7 @@ class ResultIs(Predicate):
             if self._is_of_call(result):
                 if len(near) < MAX_NEAR:
                     near.append((result, texts))
-                holds = test is None or (yield from passes_in_pieces(test, texts, fold, effort))
+                holds = test is None or (yield from passes_in_pieces(test, texts, folded, effort))
                 if holds:
                     break
             if effort.is_much(CALL_EFFORT):

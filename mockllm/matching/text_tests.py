@@ -16,14 +16,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mockllm.errors import MissingExtraError
-from mockllm.matching.effort import PER_CHARACTER, PER_TEXT, Effort, Pieces
+from mockllm.matching.effort import (
+    MAX_SEARCHED,
+    PER_CHARACTER,
+    PER_TEXT,
+    Effort,
+    Pieces,
+    is_in_pieces,
+)
 from mockllm.matching.folding import MAX_FOLDED, explain_overlooked
 from mockllm.matching.folding import fold as without_overlooked
+from mockllm.matching.readings import Folded
 from mockllm.matching.texts import common_prefix, longest_start_within, quote
 
 if TYPE_CHECKING:
     import re2
 
+MAX_HINTED = 128 * 1024  # characters of a text that is searched for a remedy
 MAX_EXPRESSION_TEXT = 1024 * 1024
 """Characters of a text in which a regular expression is looked for."""
 MAX_EXPRESSION_WORK = 10_000_000
@@ -56,6 +65,11 @@ class TextTest(ABC):
         """True if it has a regular expression."""
         return False
 
+    @property
+    def folds(self) -> bool:
+        """True if it looks at a text without case (`Fold`)."""
+        return False
+
     def effort(self, length: int) -> int:
         """Return about how many nanoseconds it takes at most to test a text of this `length`."""
         return PER_TEXT + PER_CHARACTER * length
@@ -63,6 +77,12 @@ class TextTest(ABC):
     @abstractmethod
     def passes(self, text: str, fold: Fold = str.casefold) -> bool:
         """Return True if `text` passes."""
+
+    def passes_in_pieces(self, text: str, fold: Fold, effort: Effort) -> Pieces[bool]:
+        """Return True if `text`, which is long, passes, with pauses."""
+        if effort.is_much(self.effort(len(text))):
+            yield False
+        return self.passes(text, fold)
 
     @abstractmethod
     def __str__(self) -> str:
@@ -104,10 +124,17 @@ def _covers(test: TextTest, later: TextTest) -> bool:
 
 
 def passes_in_pieces(
-    test: TextTest, texts: Iterable[str], fold: Fold, effort: Effort
+    test: TextTest, texts: Iterable[str], folded: Folded, effort: Effort
 ) -> Pieces[bool]:
     """Return True if one of `texts` passes, with pauses."""
+    fold = folded.fold
     for text in texts:
+        if len(text) > MAX_SEARCHED:
+            if test.folds:
+                yield from folded.fold_in_pieces(text, effort)
+            if (yield from test.passes_in_pieces(text, fold, effort)):
+                return True
+            continue
         if test.passes(text, fold):
             return True
         if effort.is_much(test.effort(len(text))):
@@ -134,6 +161,10 @@ class Comparison(TextTest):
     def _holds(self, text: str, value: str) -> bool: ...
 
     @property
+    def folds(self) -> bool:
+        return self.ignores_case
+
+    @property
     def compared(self) -> str:
         """`value` as it is compared: folded if case does not matter."""
         return self.value.casefold() if self.ignores_case else self.value
@@ -153,7 +184,7 @@ class Comparison(TextTest):
         if len(self.value) > MAX_FOLDED or (self._to_the_end and len(text) > MAX_FOLDED):
             return 0
         value = without_overlooked(self.value)
-        return len(value) if value and self._holds(seen(text), value) else 0
+        return len(value) if value and self._holds(seen(text[:MAX_FOLDED]), value) else 0
 
     @property
     def _to_the_end(self) -> bool:
@@ -190,7 +221,8 @@ class Equals(Comparison):
         return True
 
     def hint(self, text: str) -> str:
-        if self.value and Contains(self.value, self.ignores_case).passes(text):
+        looked_at = text[:MAX_HINTED]
+        if self.value and Contains(self.value, self.ignores_case).passes(looked_at):
             return '; write {"contains": "..."} to find it within a text'
         return Comparison.hint(self, text)
 
@@ -205,6 +237,10 @@ class Contains(Comparison):
 
     def _holds(self, text: str, value: str) -> bool:
         return value in text
+
+    def passes_in_pieces(self, text: str, fold: Fold, effort: Effort) -> Pieces[bool]:
+        compared = fold(text) if self.ignores_case else text
+        return (yield from is_in_pieces(self.compared, compared, effort))
 
     def _covers_one(self, later: TextTest) -> bool:
         implied = self._is_implied_by(later)
@@ -370,6 +406,10 @@ class _Several(TextTest):
     def is_slow(self) -> bool:
         return any(test.is_slow for test in self.tests)
 
+    @property
+    def folds(self) -> bool:
+        return any(test.folds for test in self.tests)
+
     def effort(self, length: int) -> int:
         return sum(test.effort(length) for test in self.tests)
 
@@ -380,6 +420,12 @@ class AllTests(_Several):
 
     def passes(self, text: str, fold: Fold = str.casefold) -> bool:
         return all(test.passes(text, fold) for test in self.tests)
+
+    def passes_in_pieces(self, text: str, fold: Fold, effort: Effort) -> Pieces[bool]:
+        for test in self.tests:
+            if not (yield from test.passes_in_pieces(text, fold, effort)):
+                return False
+        return True
 
     def closeness(self, text: str, *, above: int = 0, fold: Fold = str.casefold) -> int:
         failed = (test for test in self.tests if not test.passes(text, fold))
@@ -402,6 +448,12 @@ class AnyTest(_Several):
 
     def passes(self, text: str, fold: Fold = str.casefold) -> bool:
         return any(test.passes(text, fold) for test in self.tests)
+
+    def passes_in_pieces(self, text: str, fold: Fold, effort: Effort) -> Pieces[bool]:
+        for test in self.tests:
+            if (yield from test.passes_in_pieces(text, fold, effort)):
+                return True
+        return False
 
     def closeness(self, text: str, *, above: int = 0, fold: Fold = str.casefold) -> int:
         tests = self.tests

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mockllm.matching.effort import MAX_EFFORT, Effort, finish
+from mockllm.matching.body_values import AllValues, AnyValue, ValueEquals, ValueText
+from mockllm.matching.effort import MAX_EFFORT, MAX_SEARCHED, Effort, finish, is_in_one
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.layers import LayeredIndex
 from mockllm.matching.message_predicates import MessageContains
 from mockllm.matching.predicate import Predicate
+from mockllm.matching.readings import Folded
 from mockllm.matching.rule import Rule
 from mockllm.matching.subjects import Subject
 from mockllm.matching.text_predicates import MessageIs, TextIs
-from mockllm.matching.text_tests import Contains, Matches
+from mockllm.matching.text_tests import (
+    AllTests,
+    AnyTest,
+    Contains,
+    EndsWith,
+    Equals,
+    Matches,
+    StartsWith,
+    TextTest,
+    passes_in_pieces,
+)
 from mockllm.prompt import Prompt
 from mockllm.providers.openai.chat import CHAT
 from tests.support.matches import compile_rule
@@ -94,6 +108,107 @@ def test_a_long_text_is_searched_in_pieces() -> None:
     rules = [compile_rule(CHAT, {"user": each}, index) for index, each in enumerate(wanted)]
 
     assert pauses_in_search(rules, ask_chat([{"role": "user", "content": "a" * 100_000}])) > 40
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        {"user": {"contains": "zz"}},
+        {"user": {"contains": "ZZ", "ignore_case": True}},
+        {"any_of": [{"user": {"contains": "zz"}}, {"user": {"contains": "yy"}}]},
+        {"any_message": {"starts_with": "ZZ", "ignore_case": True}},
+        {"system": {"contains": "zz"}},
+        {"body": {"$.messages[*].content": {"contains": "ZZ", "ignore_case": True}}},
+        {"not": {"user": {"ends_with": "ZZ", "ignore_case": True}}},
+    ],
+)
+def test_one_long_text_is_searched_in_pieces(match: Json) -> None:
+    """60 MB held the loop for 12 to 70 ms."""
+    long = "word " * 600_000
+    prompt = ask_chat([{"role": "system", "content": long}, {"role": "user", "content": long}])
+
+    assert pauses_in_search([compile_rule(CHAT, match)], prompt) > 4
+
+
+def test_a_long_text_is_not_looked_up_where_all_keys_are_shorter() -> None:
+    """It is hashed, which took 10 ms."""
+
+    class Unhashed(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            raise AssertionError
+
+    rules = [compile_rule(CHAT, {"user": text}, at) for at, text in enumerate(("hi", "hello"))]
+    prompt = ask_chat([{"role": "user", "content": Unhashed("hello!")}])
+    prompt.leftovers = []
+
+    assert finish(RuleIndex(rules).search(prompt, {}, Effort())) == ()
+
+
+ENDS = st.text("aAzß\u0130🚀", max_size=4)
+"""Characters that are others, or several, without case."""
+
+
+class Long(NamedTuple):
+    """A text that is divided within or behind what it begins or ends with."""
+
+    start: str
+    size: int
+    end: str
+
+    def text(self) -> str:
+        return self.start + "." * self.size + self.end
+
+
+def long_texts() -> st.SearchStrategy[Long]:
+    sizes = st.sampled_from([MAX_SEARCHED - 2, MAX_SEARCHED - 1, MAX_SEARCHED, 2 * MAX_SEARCHED])
+    return st.builds(Long, ENDS, sizes | st.just(0), ENDS)
+
+
+def text_tests() -> st.SearchStrategy[TextTest]:
+    kinds = st.sampled_from([Contains, Equals, StartsWith, EndsWith])
+    values = ENDS | ENDS.map("..".__add__)
+    one = st.builds(lambda kind, value, ignores: kind(value, ignores), kinds, values, st.booleans())
+    several = st.lists(one, max_size=3).map(tuple)
+    return one | several.map(AllTests) | several.map(AnyTest)
+
+
+@given(ENDS | ENDS.map("..".__add__), st.lists(long_texts(), max_size=3))
+def test_a_text_is_found_in_pieces_as_at_once(wanted: str, long: list[Long]) -> None:
+    texts = list(map(Long.text, long))
+    expected = any(wanted in text for text in texts)
+
+    assert finish(is_in_one(wanted, texts, Effort())) == expected
+
+
+def test_a_text_that_is_longer_than_a_piece_is_found() -> None:
+    wanted = "a" * MAX_SEARCHED + "b"
+
+    for before in ("", "-" * (MAX_SEARCHED - 1), "-" * (MAX_SEARCHED + 1)):
+        assert finish(is_in_one(wanted, (f"{before}{wanted}-",), Effort()))
+        assert not finish(is_in_one(wanted, (f"-{wanted[1:]}{before}",), Effort()))
+
+
+@given(text_tests(), st.lists(long_texts(), max_size=3))
+def test_texts_pass_in_pieces_as_at_once(test: TextTest, long: list[Long]) -> None:
+    texts = list(map(Long.text, long))
+    folded = Folded(ask_chat([{"role": "user", "content": "hi"}]))
+    expected = any(map(test.passes, texts))
+
+    assert finish(passes_in_pieces(test, texts, folded, Effort())) == expected
+    assert [folded.fold(text) for text in texts] == [text.casefold() for text in texts]
+
+
+@given(text_tests(), text_tests(), long_texts())
+def test_a_value_passes_in_pieces_as_at_once(one: TextTest, other: TextTest, long: Long) -> None:
+    folded, text = Folded(ask_chat([{"role": "user", "content": "hi"}])), long.text()
+    equal = ValueEquals(text.encode(), str.encode)
+    for kind in (AnyValue, AllValues):
+        for last in (ValueText(other), equal):
+            test = kind((ValueText(one), last))
+
+            assert finish(test.passes_in_pieces(text, folded, Effort())) == test.passes(text)
 
 
 def test_many_expressions_are_looked_for_in_pieces() -> None:
