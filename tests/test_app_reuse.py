@@ -1,5 +1,5 @@
-"""The specification of reuse: for every history of requests, resets, sessions, traffic, limits and
-reloads, an app with caches and one without answer the same."""
+"""The specification of reuse: for every history of requests, resets, sessions, added mocks,
+traffic, limits and reloads, an app with caches and one without answer the same."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from mockllm import Config
+from mockllm.engine.added import AddedMock, compile_added
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.engine.limiting import Limiter, Sent
@@ -72,6 +73,15 @@ CONFIGURATIONS = [
         {"mocks": [FIRST, SECOND, SCRIPT, DEFAULT], "traffic": LIMITS},
         {"mocks": [SCRIPT, TENANT], "openai": [CHATS], "traffic": [*TRAFFIC, *LIMITS]},
     )
+]
+ADDED: list[dict[str, Any]] = [
+    {"user": "next", "reply": "added"},
+    {"user": "next", "sequence": ["first", {"error": "overloaded"}, "third"], "at_end": "pass"},
+    {"system": "Be brief", "reply": {"template": "{{ turn }}, {{ call }}"}},
+    {"turn": 2, "reply": "ever", "first": [{"error": "rate_limit"}]},
+    {"headers": SCRIPT["match"]["headers"], "first": True, "reply": "first for a"},
+    {"api": "chat", "message": {"role": "user", "content": "hi"}, "reply": "of one API"},
+    {"reply": "default of those added"},
 ]
 SESSIONS = ["", "a"]
 WORDS = ["start", "stop", "reset"]
@@ -150,6 +160,7 @@ class Reuse(RuleBasedStateMachine):
             )
             for reuse in (True, False)
         )
+        self.added: list[AddedMock] = []
         self.open: list[tuple[Decision, Decision]] = []
         """Answers of both apps to requests that were admitted to limits, which are not over."""
 
@@ -191,6 +202,12 @@ class Reuse(RuleBasedStateMachine):
             self.plain.responses.store(request, anew, FRESH)
             if reused.admission is not None:
                 self.open.append((reused, anew))
+
+    def ask_all(self) -> None:
+        """Send each request to each session, so that its match is kept."""
+        for which in range(len(self.questions)):
+            for session in SESSIONS:
+                self.ask(which, False, session, headers=(), retries=0, times=2)
 
     @rule(which=st.integers(0, 9), share=st.sampled_from([0.0, 0.5, 1.0]))
     def finish(self, which: int, share: float) -> None:
@@ -238,6 +255,26 @@ class Reuse(RuleBasedStateMachine):
                 app.traffic.stop(name)
             else:
                 app.traffic.reset(name)
+
+    @rule(words=st.sampled_from(ADDED), session=st.sampled_from([None, "a"]))
+    def add(self, words: dict[str, Any], session: str | None) -> None:
+        """Add a mock to the server, or to a session."""
+        mock = compile_added(words, len(self.added))
+        self.added.append(mock)
+        self.ask_all()
+        for app in (self.reusing, self.plain):
+            app.add(mock, session)
+        self.ask_all()
+
+    @rule(which=st.integers(0, 9))
+    def remove(self, which: int) -> None:
+        """Remove a mock that was added, perhaps once more."""
+        if not self.added:
+            return
+        self.ask_all()
+        for app in (self.reusing, self.plain):
+            app.remove(self.added[which % len(self.added)])
+        self.ask_all()
 
     @rule(change=st.sampled_from([*CONFIGURATIONS, *OPERATIONS, *OPERATIONS]))
     def change(self, change: Loaded | Operation) -> None:
