@@ -5,6 +5,7 @@ answered meanwhile.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,10 @@ from mockllm.providers import envelope
 METRICS = "/metrics"
 MAX_SAMPLES = 100  # of a piece: 1 ms
 _END = b"# EOF\n"  # of OpenMetrics
+_OPENMETRICS = "application/openmetrics-text"
+_PLAIN = ("text/plain", "text/*", "*/*")
+"""The media ranges of the text format, the most specific first."""
+_WEIGHT = re.compile(r";[ \t]*q=([01](?:\.[0-9]{0,3})?)[ \t]*(?:;|$)", re.ASCII | re.IGNORECASE)
 
 Encode = Callable[[Any], bytes]
 
@@ -63,7 +68,7 @@ class MetricsPage:
     def _write(self, accept: str) -> Generator[bool, None, Decision]:
         from prometheus_client.exposition import choose_encoder
 
-        encode, content_type = choose_encoder(accept)
+        encode, content_type = choose_encoder(_preferred(accept))
         sums = self.read()
         yield False
         shown = families(sums, self.timing())
@@ -80,6 +85,29 @@ class MetricsPage:
         headers = ((b"content-type", content_type.encode()), envelope.DATE)
         reply = Reply.whole(200, headers, b"".join(written))
         return endpoint_decision(reply, outcome=Outcome.PROBE)
+
+
+def _preferred(accept: str) -> str:
+    """Return the media ranges of an Accept header that are wanted, the most wanted first (RFC 9110,
+    section 12.5.1), for an encoder that knows no weights. Without those of OpenMetrics if the text
+    format is wanted more."""
+    weights = [(each, _weight(each)) for each in accept.split(",")]
+    wanted = sorted((each for each in weights if each[1] > 0), key=lambda each: -each[1])
+    by_type = {_media_type(each): weight for each, weight in reversed(weights)}
+    plain = next((by_type[each] for each in _PLAIN if each in by_type), 0.0)
+    return ",".join(
+        each for each, weight in wanted if weight >= plain or _media_type(each) != _OPENMETRICS
+    )
+
+
+def _media_type(accepted: str) -> str:
+    return accepted.partition(";")[0].strip().lower()
+
+
+def _weight(accepted: str) -> float:
+    """Return the weight of a media range: 1 if it has none that is a number."""
+    found = _WEIGHT.search(accepted)
+    return float(found[1]) if found else 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,23 @@ def asked() -> MeteredApp:
 
 @pytest.mark.parametrize(
     ("accept", "is_openmetrics"),
-    [("", False), ("text/plain", False), ("*/*", False), (OPENMETRICS, True), (PROMETHEUS, True)],
+    [
+        ("", False),
+        ("text/plain", False),
+        ("*/*", False),
+        (OPENMETRICS, True),
+        (PROMETHEUS, True),
+        ("text/plain, application/openmetrics-text", True),
+        ("application/openmetrics-text;q=0.5, text/plain;q=0.5", True),
+        ("application/openmetrics-text;q=0.5, */*;q=0.1", True),
+        ("application/openmetrics-text;q=0.5, text/plain;q=0.4, */*", True),
+        ("application/openmetrics-text;q=much, text/plain", True),
+        ("application/openmetrics-text;q=0", False),
+        ("application/openmetrics-text;version=1.0.0; Q=0.000, text/plain", False),
+        ("application/openmetrics-text;q=0.4, text/plain;q=0.5", False),
+        ("application/openmetrics-text;q=0.9, */*", False),
+        ("text/*;q=0.9, application/openmetrics-text;q=0.8", False),
+    ],
 )
 def test_a_client_gets_the_format_that_it_accepts(accept: str, is_openmetrics: bool) -> None:
     status, headers, text = asked().page(accept)
