@@ -6,6 +6,7 @@ A server is measured only after it has answered correctly: a fast error would be
 from __future__ import annotations
 
 import contextlib
+import json
 import selectors
 import socket
 import struct
@@ -20,6 +21,7 @@ import orjson
 from benchmarks.loads import Answer
 
 TIMEOUT = 30.0  # seconds for one answer
+HEALTH = b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 _END_OF_STREAM = b"data: [DONE]\n\n\r\n0\r\n\r\n"
 SMALL_BUFFER = 8 * 1024  # bytes; keeps a connection slow, even if it is read fast later
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: avoids thousands of sockets in TIME_WAIT
@@ -46,6 +48,20 @@ def fetch(port: int, request: bytes) -> Received:
     """
     with _connected(port) as sock:
         return _fetch_on(sock, request)
+
+
+def read_late(port: int) -> float:
+    """Return what 99 of 100 steps of a paced server were late by at most, in seconds: its own
+    figure, of `GET /health`.
+
+    Raises:
+        WrongAnswerError: there is no answer, or none with such a figure.
+    """
+    body = fetch(port, HEALTH).body
+    try:
+        return float(json.loads(body)["timing"]["late_ms"]["p99"]) / 1000
+    except (ValueError, LookupError, TypeError) as exc:
+        raise WrongAnswerError(f"/health answered {body[:100]!r}") from exc
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Measures what load generators report of a paced server: aiperf (NVIDIA) and guidellm (vLLM), each
-if it is on the PATH. The metrics are what they report, divided by what was configured.
+if it is on the PATH. The metrics are what they report, divided by what was configured, and how late
+the server itself was meanwhile: what is more than that is the tool's.
 
 Neither may need the network. Their tokenizer is made here and splits texts into bytes; they take
 the number of tokens from the `usage` of the answers.
@@ -16,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from benchmarks import exchange
 from benchmarks.exchange import WrongAnswerError
 from benchmarks.footprint import Measurement, Metric
 from benchmarks.loads import LOAD_TOOL_ITL, LOAD_TOOL_TOKENS, LOAD_TOOL_TTFT, OURS
@@ -51,11 +53,12 @@ class Tool:
     read: Callable[[Path], Report]
 
 
-def metrics_of(tool: Tool) -> tuple[Metric, Metric]:
-    """The metrics of one load generator."""
+def metrics_of(tool: Tool) -> tuple[Metric, Metric, Metric]:
+    """The metrics of one load generator, and of the server that it asked."""
     return (
         Metric(f"{tool.name}_ttft", f"time to first token by {tool.name}, off `ttft`", "%"),
         Metric(f"{tool.name}_itl", f"inter-token latency by {tool.name}, off `itl`", "%"),
+        Metric(f"{tool.name}_late", f"99 of 100 steps for {tool.name} late by at most", "s"),
     )
 
 
@@ -66,16 +69,17 @@ def measure(bench: Bench) -> list[Measurement]:
         bench.show_progress(tool.name)
         metrics = metrics_of(tool)
         try:
-            report = _run(bench, tool)
+            report, late = _run(bench, tool)
         except (CannotStartError, WrongAnswerError) as exc:
             found += [Measurement(metric, None, str(exc)) for metric in metrics]
         else:
-            values = (report.ttft / LOAD_TOOL_TTFT, report.itl / LOAD_TOOL_ITL)
-            found += map(Measurement, metrics, (abs(value - 1) for value in values))
+            off = (report.ttft / LOAD_TOOL_TTFT - 1, report.itl / LOAD_TOOL_ITL - 1)
+            found += map(Measurement, metrics, (*map(abs, off), late))
     return found
 
 
-def _run(bench: Bench, tool: Tool) -> Report:
+def _run(bench: Bench, tool: Tool) -> tuple[Report, float]:
+    """Return what the load generator reports, and how late the steps of the server were."""
     if shutil.which(tool.name) is None:
         raise CannotStartError(f"{tool.name} is not on the PATH: pip install {tool.name}")
     folder = bench.files.folder / tool.name
@@ -97,7 +101,8 @@ def _run(bench: Bench, tool: Tool) -> Report:
             raise WrongAnswerError(f"{tool.name} failed: {''.join(last)[-200:]}") from exc
         except subprocess.TimeoutExpired as exc:
             raise WrongAnswerError(f"{tool.name} took more than {MAX_RUN:.0f} s") from exc
-    return tool.read(folder)
+        late = exchange.read_late(running.port)
+    return tool.read(folder), late
 
 
 def write_tokenizer(folder: Path) -> None:

@@ -7,7 +7,6 @@ schedule (`servers.paced_limit`). The lateness is the server's own figure, of `G
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import statistics
@@ -36,7 +35,6 @@ from benchmarks.servers import CannotStartError, Running, free_port
 NAME = "paced_stream"  # in `--only`
 
 SPREAD = 1.0  # seconds in which the streams begin
-HEALTH = b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
 CPU = Metric("paced_cpu", f"CPU of a step, {PACED:,} paced streams, of that of a bare loop", "x")
 LATE = Metric(
@@ -101,10 +99,10 @@ def _late(bench: Bench, crowd: Crowd) -> Measurement:
         ):
             streams.ask()
             streams.read()
-            timing = json.loads(exchange.fetch(ours.port, HEALTH).body)["timing"]
+            late = exchange.read_late(ours.port)
     except (CannotStartError, WrongAnswerError) as exc:
         return Measurement(crowd.metric, None, str(exc))
-    return Measurement(crowd.metric, timing["late_ms"]["p99"] / 1000)
+    return Measurement(crowd.metric, late)
 
 
 def _measure(bench: Bench) -> tuple[float, float, float, float]:
@@ -123,9 +121,9 @@ def _measure(bench: Bench) -> tuple[float, float, float, float]:
         for _ in range(3 if bench.plan is FULL else 2):
             for server in (ours, limit):
                 costs[server.pid].append(_cost(server))
-        timing = json.loads(exchange.fetch(ours.port, HEALTH).body)["timing"]
+        late = exchange.read_late(ours.port)
     ratio = statistics.median(costs[ours.pid]) / statistics.median(costs[limit.pid])
-    return ratio, timing["late_ms"]["p99"] / 1000, memory, arrivals
+    return ratio, late, memory, arrivals
 
 
 def limit_command(port: int, reply: Path) -> list[str]:
@@ -146,7 +144,9 @@ def _cost(server: Running) -> float:
 def _memory(server: Running) -> float:
     """Bytes by which the server grows for each open stream."""
     with Streams(server.port, _REQUEST, IN_MEMORY, spread=SPREAD) as streams:
-        exchange.fetch(server.port, HEALTH)  # then it has accepted the connections before this one
+        exchange.fetch(
+            server.port, exchange.HEALTH
+        )  # then it has accepted the connections before this one
         before = machine.memory(server.pid)
         streams.ask()
         grown = machine.memory(server.pid) - before

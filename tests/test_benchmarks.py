@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from benchmarks import (
     h2load,
     load_tools,
     loads,
+    machine,
     measure,
     paced,
     paced_peer,
@@ -172,6 +174,40 @@ def test_the_tokenizer_of_load_generators_knows_every_byte(tmp_path: Path) -> No
     assert (symbols["A"], symbols["Ġ"], symbols["Ċ"]) == (0x41, 0x20, 0x0A)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="benchmarks need Linux")
+def test_the_lateness_of_the_server_stands_beside_the_figures_of_a_load_generator(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = load_tools.Report(loads.LOAD_TOOL_TTFT * 2, loads.LOAD_TOOL_ITL)
+
+    def ask(port: int, *_: Path) -> list[str]:
+        body = {"model": "mock", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+        headers = {"authorization": "Bearer any", "content-type": "application/json"}
+        url = f"http://127.0.0.1:{port}/v1/chat/completions"
+        call = f"urlopen(Request({url!r}, {json.dumps(body).encode()!r}, {headers})).read()"
+        return [sys.executable, "-c", f"from urllib.request import *; {call}"]
+
+    tool = load_tools.Tool("true", ask, lambda _: told)
+    monkeypatch.setattr(load_tools, "TOOLS", [tool])
+    cores = machine.Cores.of_this_process()
+
+    found = load_tools.measure(measure.Bench(measure.QUICK, cores, tmp_path, lambda _: None))
+
+    ttft, itl, late = found
+    assert (ttft.metric.name, ttft.value) == ("true_ttft", 1.0)
+    assert (itl.metric.name, itl.value) == ("true_itl", 0.0)
+    assert late.metric.name == "true_late"
+    assert late.value is not None, late.why
+    assert late.value >= 0
+
+
+def test_an_answer_without_lateness_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "fetch", lambda *_: Received(200, b'{"status":"ok"}', b""))
+
+    with pytest.raises(WrongAnswerError, match="/health answered"):
+        exchange.read_late(1)
+
+
 def test_the_frames_of_the_paced_limit_are_the_answer_in_as_many_writes_as_tokens() -> None:
     with Server(CONFIGS["one_paced"](), latency="instant") as server:
         port = int(server.base_url.rpartition(":")[2])
@@ -192,7 +228,7 @@ def test_paced_streams_are_read_to_their_ends() -> None:
         with exchange.Streams(port, request, 3, spread=0.0) as streams:
             streams.ask()
             streams.read()
-        timing = json.loads(exchange.fetch(port, paced.HEALTH).body)["timing"]
+        timing = json.loads(exchange.fetch(port, exchange.HEALTH).body)["timing"]
 
     assert timing["steps"] == 3 * loads.PACED_WORDS
 
