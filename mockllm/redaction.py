@@ -163,8 +163,9 @@ _SECRET_MEMBER = re.compile(
     r"|(?:app|bot|db|github|hf|openai|anthropic|slack|user|x)[-_](?:key|pass|token))",
     re.IGNORECASE,
 )
-"""Names of members that hold credentials, with ``_`` before the words of camel case. ``key`` and
-``token`` alone are not among them: filters, keyboards and log probabilities have such members."""
+"""Names of members that hold credentials, with ``_`` before the words of camel case. ``key``,
+``token``, ``auth``, ``pin`` and ``pass`` alone are not among them: filters, keyboards and log
+probabilities have such members."""
 _INNER_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _OF_SCHEMAS = frozenset(
     {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}

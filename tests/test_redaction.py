@@ -245,6 +245,7 @@ def test_members_that_are_named_like_credentials_are_hidden(name: str) -> None:
         {"properties": {"password": {"type": "string", "description": "the password"}}},
         {"$defs": {"Credentials": {"properties": {"user": {"enum": ["a"]}}, "required": ["user"]}}},
         {"maxTokens": "a", "nextPageToken": "b", "sortKey": "c"},
+        {"auth": "none", "pin": "GPIO13", "pass": "first", "key": {"token": "a"}},
         {"api_key": None, "secret": "", "password": 1},
         {"id": "call_abc123def456ghi789jkl0", "text": "basic knowledge, bearer of bad news"},
         {"text": "sk-learn, hf_models and pk-1 are words"},
