@@ -77,7 +77,7 @@ def _end_of_file(spot: _Spot) -> Remedy | None:
     if spot.offset < len(spot.text):
         return None
     if not spot.error.open_containers:
-        example = '{"openai": [...]}'
+        example = '{"mocks": [...]}'
         return 0, f"the file is empty; expected an object such as {example}"
     innermost = spot.error.open_containers[-1]
     opened = position(spot.text, innermost.offset)
@@ -140,7 +140,7 @@ def _second_value(spot: _Spot) -> Remedy | None:
     if spot.character in ("{", "[", '"'):
         return spot.offset, (
             "a second value (JSON Lines?); a file has one object: write the mocks as one list, "
-            '{"openai": [..., ...]}, or put each value into a file of its own'
+            '{"mocks": [..., ...]}, or put each value into a file of its own'
         )
     return None
 

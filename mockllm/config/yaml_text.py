@@ -27,7 +27,10 @@ million take a second and 100 MB."""
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if it was built
 _TEXT_TAG = "tag:yaml.org,2002:str"
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_ALIKE = "indent what stands beside each other alike; in a text in single quotes, write ' as ''"
 _REMEDIES = (  # a part of the parser's message, and what to do
+    ("did not find expected", _ALIKE),  # of libyaml
+    ("but found", _ALIKE),  # of the parser in Python
     ("mapping values are not allowed", "quote a text that contains a colon and a space"),
     ("cannot start any token", "indent with spaces, not with tabs; quote a text that begins so"),
     ("invalid Unicode character escape", "write the character itself, or its \\U0001F600 form"),
@@ -62,7 +65,7 @@ def load(text: str) -> Built:
         raise SourceError(_describe(_where(mark), reason)) from exc
     if not builder.documents or builder.is_empty:
         raise SourceError(
-            'line 1 column 1: the file is empty; expected a mapping such as "openai: [...]"'
+            'line 1 column 1: the file is empty; expected a mapping such as "mocks: [...]"'
         )
     return Built(builder.root, builder.remarks)
 

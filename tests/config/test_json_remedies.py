@@ -17,7 +17,7 @@ def explained(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "line 1 column 1: the file is empty; expected an object such as"),
+        ("", 'line 1 column 1: the file is empty; expected an object such as {"mocks": [...]}'),
         (" \n ", "line 1 column 1: the file is empty"),
         ('{\n"a": [1', "line 2 column 8: the file ends inside the list that is opened in line 2 "),
         ('{"a": [1,\n 2,]}', "line 2 column 3: a comma before the closing ]; remove it"),

@@ -111,7 +111,7 @@ def test_what_json_does_not_have_is_told_with_its_place(text: str, remark: str) 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "line 1 column 1: the file is empty; expected a mapping"),
+        ("", 'line 1 column 1: the file is empty; expected a mapping such as "mocks: [...]"'),
         ("# nothing\n", "line 1 column 1: the file is empty"),
         ("---\n", "line 1 column 1: the file is empty"),
         ("a: 1\n---\nb: 2", "line 2 column 1: a second document (---); a file has one"),
@@ -131,6 +131,21 @@ def test_any_other_text_is_refused_with_its_place(text: str, message: str) -> No
 
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a:\n  - b: c\n   d: e\n", "a:\n  - b\n c: d\n", "a: 'it's'\n"])
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, yaml_text._LOADER])
+def test_what_is_indented_or_quoted_wrongly_has_a_remedy(
+    text: str, loader: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(yaml_text, "_LOADER", loader)
+
+    with pytest.raises(SourceError) as caught:
+        yaml_text.load(text)
+
+    assert str(caught.value).endswith(
+        "; indent what stands beside each other alike; in a text in single quotes, write ' as ''"
+    )
 
 
 def test_a_billion_laughs_are_refused() -> None:
