@@ -64,6 +64,7 @@ _TEXTS = ("models", "system_contains", "tool_names", "any")
 _MATCHES = ("match", "not")
 """The keys of one match, for which authors write a list."""
 
+_PERCENTAGE = re.compile(r"(100|[0-9]{1,2}(?:\.[0-9]{1,3})?) ?%", re.ASCII)
 _QUOTED = re.compile(r"'([^']*)'")  # a value that pydantic expects
 
 
@@ -170,7 +171,9 @@ def _describe(root: Model, detail: ErrorDetails, guessed: Mapping[Location, str 
             return f"expected a key that is a string, found {found}"
         case "string_type":
             hint = foreign_words.instead_of_text(str(detail["loc"][-1]), detail["input"])
-            return f"expected a string, found {found}{hint}"
+            return f"expected a string, found {found}{hint or _in_quotes(detail['input'])}"
+        case "text" | "reply_type" | "entry_type":
+            return f"{detail['msg']}, found {found}{_in_quotes(detail['input'])}"
         case "string_too_short":
             return "expected a non-empty string, found an empty one"
         case "too_short":
@@ -178,13 +181,14 @@ def _describe(root: Model, detail: ErrorDetails, guessed: Mapping[Location, str 
         case "int_type":
             return f"expected a whole number, found {found}"
         case "float_type" | "finite_number":
-            return f"expected a number, found {found}"
+            return f"expected a number, found {found}{_as_share(detail['input'])}"
         case "greater_than":
             return f"expected more than {_bound(detail['ctx']['gt'])}, found {found}"
         case "greater_than_equal":
             return f"expected at least {_bound(detail['ctx']['ge'])}, found {found}"
         case "less_than_equal":
-            return f"expected at most {_bound(detail['ctx']['le'])}, found {found}"
+            hint = _as_share(detail["input"]) if detail["ctx"]["le"] == 1 else ""
+            return f"expected at most {_bound(detail['ctx']['le'])}, found {found}{hint}"
         case "enum" | "literal_error":
             expected = detail["ctx"]["expected"]
             key = _last_key(detail["loc"])
@@ -228,6 +232,19 @@ def _in_brackets(detail: ErrorDetails) -> str:
             return f'; write ["{value}"]'
         case _:
             return ""
+
+
+def _in_quotes(value: object) -> str:
+    """Return the text to write instead of a number; empty if the value is none."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return f'; write "{value}"' if is_number else ""
+
+
+def _as_share(value: object) -> str:
+    """Return the number to write instead of a percentage; empty if the value is none."""
+    written = value if isinstance(value, str) else f"{value}%"
+    found = _PERCENTAGE.fullmatch(written)
+    return f"; write {float(found[1]) / 100:g} if {found[1]} % are meant" if found else ""
 
 
 def _bound(number: float) -> str:

@@ -120,7 +120,7 @@ TIMES = "sequence[0].times: expected a whole number, at least 1, or 'always'"
     [
         ([], ["sequence: expected a list that is not empty, found an empty one"]),
         ("hi", ["sequence: expected a list, found 'hi'; write [\"hi\"]"]),
-        ([5], ["sequence[0]: expected a text or an object, found 5"]),
+        ([5], ['sequence[0]: expected a text or an object, found 5; write "5"']),
         ([None], ["sequence[0]: expected a text or an object, found null"]),
         ([["a"]], ["sequence[0]: expected a text or an object, found a list"]),
         (["a", {}], ["sequence[1]: expected 'reply' or 'error', found none of them"]),

@@ -83,7 +83,7 @@ def test_the_author_s_own_keys_may_stand_in_values_of_the_body(body: Any) -> Non
             {"user": 5},
             (
                 'match.user: expected a text, an object such as {"contains": "..."} or a list of '
-                "these, found 5"
+                'these, found 5; write "5"'
             ),
         ),
         (
@@ -153,7 +153,7 @@ def test_the_author_s_own_keys_may_stand_in_values_of_the_body(body: Any) -> Non
         ),
         (
             {"body": {"$.a": {"contains": 1}}},
-            "match.body.$.a: contains: expected a string, found 1",
+            'match.body.$.a: contains: expected a string, found 1; write "1"',
         ),
         (
             {"body": {"$.a": {"any": "x"}}},

@@ -109,7 +109,10 @@ def test_an_error_without_a_body_has_none() -> None:
             {"status": 502, "body": "", "content_type": "html"},
             "error.content_type: expected a media type such as 'text/html', found 'html'",
         ),
-        ({"as": "overloaded", "message": 5}, "error.message: expected a string, found 5"),
+        (
+            {"as": "overloaded", "message": 5},
+            'error.message: expected a string, found 5; write "5"',
+        ),
         ({"as": "overloaded", "force": 1}, "error.force: expected true or false, found 1"),
         ({"word": "overloaded"}, "error: expected 'as', found 'word'"),
         (

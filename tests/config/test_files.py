@@ -177,7 +177,7 @@ def test_a_model_is_no_mock(tmp_path: Path) -> None:
     found = review(file)
 
     assert [str(each) for each in found.problems] == [
-        f"{file}: models[1]: expected a string, found 5"
+        f'{file}: models[1]: expected a string, found 5; write "5"'
     ]
     assert found.mocks == 1
 

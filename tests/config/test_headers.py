@@ -20,7 +20,7 @@ def test_headers_are_texts_by_name(headers: dict[str, str]) -> None:
     ("headers", "expected"),
     [
         ([], 'headers: expected an object such as {"x-name": "..."}, found a list'),
-        ({"x-a": 1}, "headers.x-a: expected a string, found 1"),
+        ({"x-a": 1}, 'headers.x-a: expected a string, found 1; write "1"'),
         ({"x a": "1"}, "headers: expected the name of a header, found 'x a'"),
         ({"": "1"}, "headers: expected the name of a header, found ''"),
         ({"é": "1"}, "headers: expected the name of a header, found 'é'"),

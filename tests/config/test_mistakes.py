@@ -32,11 +32,11 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             {"models": ["a", ""]},
             ["a.json: models[1]: expected a non-empty string, found an empty one"],
         ),
-        ({"models": ["a", 5]}, ["a.json: models[1]: expected a string, found 5"]),
+        ({"models": ["a", 5]}, ['a.json: models[1]: expected a string, found 5; write "5"']),
         ({"openai": {}}, ["a.json: openai: expected a list, found an object; write [{...}]"]),
         ({"openai": [3]}, ["a.json: openai[0]: expected an object, found 3"]),
         ({"require_auth": "no"}, ["a.json: require_auth: expected true or false, found 'no'"]),
-        ({"listen_addr": 1}, ["a.json: listen_addr: expected a string, found 1"]),
+        ({"listen_addr": 1}, ['a.json: listen_addr: expected a string, found 1; write "1"']),
         (
             {"openai": [{"name": "greet", "match": {"message": MESSAGE}, "respons": {}}]},
             [
@@ -72,7 +72,10 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
                 ]
             },
             [
-                "a.json: anthropic[0] 'greet': match.headers[0].value: expected a string, found 1",
+                (
+                    "a.json: anthropic[0] 'greet': match.headers[0].value: expected a string, "
+                    'found 1; write "1"'
+                ),
                 (
                     "a.json: anthropic[0] 'greet': match.headers[0].nam: unknown key, expected one "
                     "of match_type, name, value; did you mean 'name'?"
@@ -251,7 +254,7 @@ def test_a_mock_of_every_api_has_nothing_of_one(mock: dict[str, Any], expected: 
             {"reply": None},
             "expected 'response', 'reply', 'error' or 'sequence', found none of them",
         ),
-        ({"reply": 5}, "reply: expected a text or an object, found 5"),
+        ({"reply": 5}, 'reply: expected a text or an object, found 5; write "5"'),
         (
             {"response": {}, "reply": "a"},
             "expected one answer, found 'response' and 'reply': keep one of them",
@@ -276,6 +279,46 @@ def test_the_meaning_of_so_many_unknown_keys_is_guessed() -> None:
     hints = [text for text in found if text.endswith("did you mean 'reply'?")]
 
     assert len(hints) == MAX_HINTS
+
+
+@pytest.mark.parametrize(
+    ("mock", "expected"),
+    [
+        ({"reply": 5}, 'reply: expected a text or an object, found 5; write "5"'),
+        ({"reply": True}, "reply: expected a text or an object, found true"),
+        ({"name": 1.5, "reply": "a"}, 'name: expected a string, found 1.5; write "1.5"'),
+        (
+            {"reply": {"refusal": 5}},
+            'reply.refusal: expected a text or {"template": "..."}, found 5; write "5"',
+        ),
+        (
+            {"match": {"model": 4}, "reply": "a"},
+            (
+                'match.model: expected a text, an object such as {"contains": "..."} or a list of '
+                'these, found 4; write "4"'
+            ),
+        ),
+    ],
+)
+def test_a_number_instead_of_a_text_is_to_be_quoted(mock: dict[str, Any], expected: str) -> None:
+    assert mistakes({"mocks": [mock]}) == [f"a.json: mocks[0]: {expected}"]
+
+
+@pytest.mark.parametrize(
+    ("chance", "expected"),
+    [
+        (30, "expected at most 1, found 30; write 0.3 if 30 % are meant"),
+        (2.5, "expected at most 1, found 2.5; write 0.025 if 2.5 % are meant"),
+        (300, "expected at most 1, found 300"),
+        ("30%", "expected a number, found '30%'; write 0.3 if 30 % are meant"),
+        ("0.5 %", "expected a number, found '0.5 %'; write 0.005 if 0.5 % are meant"),
+        ("0.3", "expected a number, found '0.3'"),
+    ],
+)
+def test_a_percentage_is_to_be_a_share(chance: object, expected: str) -> None:
+    traffic = {"error": "overloaded", "chance": chance}
+
+    assert mistakes({"traffic": [traffic]}) == [f"a.json: traffic[0]: chance: {expected}"]
 
 
 def test_so_many_mistakes_of_a_mock_are_described_and_the_others_counted() -> None:

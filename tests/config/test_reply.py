@@ -104,7 +104,7 @@ def test_arguments_may_be_any_text(arguments: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
-        (5, ["reply: expected a text or an object, found 5"]),
+        (5, ['reply: expected a text or an object, found 5; write "5"']),
         (None, ["reply: expected a text or an object, found null"]),
         (
             {"txt": "a"},
@@ -115,7 +115,10 @@ def test_arguments_may_be_any_text(arguments: str) -> None:
                 )
             ],
         ),
-        ({"text": 5}, ['text: expected a text, {"generate": ...} or {"template": "..."}, found 5']),
+        (
+            {"text": 5},
+            ['text: expected a text, {"generate": ...} or {"template": "..."}, found 5; write "5"'],
+        ),
         ({"reasoning": ""}, ["reasoning: expected a non-empty string, found an empty one"]),
         ({"refusal": ""}, ["refusal: expected a non-empty string, found an empty one"]),
         (

@@ -96,8 +96,8 @@ def test_a_text_may_be_generated(written: Any, reply: Reply) -> None:
             {"reasoning": {"gen": 1}},
             [f"reply.reasoning: expected {A_TEXT}, found an object"],
         ),
-        ({"text": 5}, [f"reply.text: expected {A_TEXT}, found 5"]),
-        ({"template": 5}, ["reply.template: expected a string, found 5"]),
+        ({"text": 5}, [f'reply.text: expected {A_TEXT}, found 5; write "5"']),
+        ({"template": 5}, ['reply.template: expected a string, found 5; write "5"']),
         (
             {"refusal": {"generate": "echo"}},
             ['reply.refusal: expected a text or {"template": "..."}, found an object'],

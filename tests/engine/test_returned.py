@@ -37,7 +37,7 @@ def test_an_error_is_an_answer() -> None:
     [
         (None, f"None, {EXPECTED}"),
         (print, "a function, <built-in function print>"),
-        (5, "what is not an answer: reply: expected a text or an object, found 5; expected a text"),
+        (5, "what is not an answer: reply: expected a text or an object, found 5; write"),
         (["a"], "what is not an answer: reply: expected a text or an object, found a list"),
         ({"txt": "a"}, "what is not an answer: reply.txt: unknown key, expected one of finish"),
         ({}, "what is not an answer: reply: expected at least one of"),
