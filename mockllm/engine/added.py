@@ -9,7 +9,7 @@ from mockllm.config.added_words import arrange
 from mockllm.config.models import AnyMock, Config, Mock
 from mockllm.engine.conditions import NEVER
 from mockllm.engine.latency import set_paces
-from mockllm.engine.loading import compile_rule, review_mock
+from mockllm.engine.mock_review import compile_rule, review_mock
 from mockllm.engine.mocks import SHARED, source_of
 from mockllm.engine.pace import Pace
 from mockllm.engine.reply_review import wrong_templates

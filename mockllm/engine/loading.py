@@ -13,38 +13,27 @@ from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from mockllm.config.answers import WrittenAnswer
 from mockllm.config.files import listed_files, read_files
-from mockllm.config.models import MOCK_FIELDS, AnyMock, Config, Mock, SessionHeader
+from mockllm.config.models import MOCK_FIELDS, AnyMock, Config, SessionHeader
 from mockllm.config.traffic import Traffic
 from mockllm.engine import calls, unanswerable
 from mockllm.engine.conditions import NEVER, compile_match
-from mockllm.engine.fault_review import review_faults
 from mockllm.engine.forms import MAX_FORMS, Form, ReviewedForms, form_of
 from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
 from mockllm.engine.latency import FILE, compile_latency, review_latencies, set_paces
+from mockllm.engine.mock_review import compile_rule, review_mock
 from mockllm.engine.mocks import NO_SOURCE, SHARED, Table, fails, looks_back, source_of
 from mockllm.engine.pace import Pace
 from mockllm.engine.reply_review import (
     Covering,
-    confirm_reply,
     hidden_in_apis,
     unusable_arguments,
     wrong_templates,
 )
 from mockllm.engine.review import (
-    compares_exactly,
-    confirm_events,
-    confirm_match,
-    confirm_no_error,
-    confirm_response,
-    contradictions,
     costs,
-    doubtful_error,
     duplicate_names,
-    empty_answer,
     empty_conditions,
-    impossible_count,
     not_compared,
     unreachable,
     unserialisable_values,
@@ -55,11 +44,10 @@ from mockllm.engine.surprises import find_surprises
 from mockllm.engine.traffic import TrafficCompiler
 from mockllm.errors import MISSING_EXTRA, ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
-from mockllm.matching.request_predicates import HasInputs
 from mockllm.matching.rule import Rule
 from mockllm.matching.shadowing import find_shadowed
 from mockllm.providers import APIS
-from mockllm.providers.api import API, SDK
+from mockllm.providers.api import API
 from mockllm.state.session_names import NO_SETTING, SessionSetting
 from mockllm.wire.chunking import Chunk
 
@@ -393,70 +381,3 @@ def _source(
     """Return the source of a mock's answers. `chunk` and `pace` are those of the file."""
     source = source_of(api, listed.mock, chunk, listed.key)
     return set_paces(source, listed.mock, listed.place, pace)
-
-
-def review_mock(
-    api: API, sdk: SDK, mock: AnyMock, place: Place, *, require_auth: bool
-) -> Iterator[Problem]:
-    """Yield the problems of a mock in one API."""
-    yield from review_faults(api, mock, place)
-    if isinstance(mock, Mock):
-        for path, written in mock.written():
-            yield from _review_neutral(api, sdk, written, place.at(path))
-        return
-    yield from confirm_match(api, sdk, mock, place)
-    yield from empty_conditions(mock, place)
-    yield from find_surprises(mock, place)
-    yield from impossible_headers(api, mock, place, require_auth=require_auth)
-    for path, written in mock.written():
-        at = place.at(path)
-        if written.answer is not None:
-            yield from _review_response(api, sdk, mock, written, at)
-        yield from _review_neutral(api, sdk, written, at)
-        yield from unusable_arguments(written, at)
-        if written.failure is None:
-            yield from confirm_events(api, sdk, written, at)
-
-
-def _review_neutral(api: API, sdk: SDK, written: WrittenAnswer, place: Place) -> Iterator[Problem]:
-    """Yield the problems of an answer in the words of no API, as it is sent by this one."""
-    if written.said is not None:
-        yield from confirm_reply(api, sdk, written.said, place)
-    yield from doubtful_error(api, written, place)
-
-
-def _review_response(
-    api: API, sdk: SDK, mock: AnyMock, written: WrittenAnswer, place: Place
-) -> Iterator[Problem]:
-    """Yield the problems of a response of `mock`."""
-    errors = [*confirm_no_error(api, written, place)]
-    yield from errors or confirm_response(api, sdk, written, place)
-    yield from contradictions(api, written, place)
-    yield from impossible_count(api, mock, written, place)
-    yield from () if errors else empty_answer(api, written, place)
-    yield from calls.mistakes_in_answer(written, place)
-
-
-def compile_rule(
-    api: API, index: int, mock: AnyMock, place: Place, problems: list[Problem]
-) -> Rule | None:
-    """Return the rule of a mock; None if it has mistakes, or why it never matches is reported. The
-    mistakes are added to `problems`."""
-    predicates, found = compile_match(api, mock.match, place)
-    problems += found
-    if any(problem.severity is Severity.ERROR for problem in found):
-        return None
-    if NEVER in predicates and found:
-        return None
-    on_inputs = (HasInputs(answers),) if (answers := _answers(api, mock)) > 1 else ()
-    return Rule(index, place, (*predicates, *on_inputs), mock.has_state, mock.passes)
-
-
-def _answers(api: API, mock: AnyMock) -> int:
-    """Return the number of inputs that every answer of `mock` is for; 1 if any number."""
-    # What is compared exactly belongs to its response, whatever the number: check warns.
-    if api.batch is None or compares_exactly(api, mock):
-        return 1
-    responses = [written.answer for _, written in mock.written() if written.answer is not None]
-    counts = set(map(api.batch.answers, responses))
-    return counts.pop() if len(counts) == 1 else 1
