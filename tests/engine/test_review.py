@@ -52,6 +52,15 @@ def test_a_response_that_the_sdk_rejects_is_a_warning() -> None:
     ]
 
 
+def test_a_type_of_an_item_that_is_no_string_is_an_error() -> None:
+    item = {"role": "user", "content": "", "type": []}
+
+    told = errors({"openai_response": [{"match": {"input": [item]}, "response": {}}]})
+
+    expected = "expected a string, found a list"
+    assert told[0] == f"error: openai_response[0]: match.input[0].type: {expected}"
+
+
 def test_what_an_old_sdk_does_not_declare_is_a_note(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

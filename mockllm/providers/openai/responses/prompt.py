@@ -30,7 +30,7 @@ from mockllm.wire import jsontext
 NAME = "openai_response"
 ROLES = ("user", "assistant", "system", "developer")
 
-_REFERENCES = frozenset({"item_reference", "local_shell_call_output"})
+_REFERENCES = ("item_reference", "local_shell_call_output")  # a type may be no string
 """Items whose `id` refers to another item. In all others, `id` and `status` were assigned by the
 server: a client sends back those of an answer, and a mock cannot know them in advance."""
 
