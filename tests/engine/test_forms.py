@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from mockllm import Config, ConfigError
 from mockllm.config.models import MOCK_FIELDS, Mock, OpenAIMock
-from mockllm.engine import loading
+from mockllm.engine import tables
 from mockllm.engine.forms import MAX_FORMS, form_of
 from mockllm.engine.loading import load, review
 from tests.support.served import chat_saying, messages_saying
@@ -180,7 +180,7 @@ def _valid(written: Mapping[str, Sequence[dict[str, Any]]]) -> Config:
 def one_by_one() -> Iterator[None]:
     """Review each mock, whatever its form."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "form_of", lambda mock: None)
+        patch.setattr(tables, "form_of", lambda mock: None)
         yield
 
 
