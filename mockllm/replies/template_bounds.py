@@ -58,8 +58,14 @@ _REFUSED = frozenset({"format", "format_map", "expandtabs", "translate", "encode
 _WIDTH = re.compile(r"\d{5,}|\*")
 """A width of five digits in a format, or one that is an argument."""
 _NUMBER = re.compile(r"\d+")
+
+# Names that no template can write, since one that begins with an underscore is refused.
 BUDGET = "_budget"
-"""The name of the budget among the values of a template, which no template can write."""
+"""The budget, among the values of a template."""
+SPEND = "_spend"
+"""The function that is called before the plain text of a template and in each loop and macro."""
+SAY = "_say"
+"""The function that turns each value that a template prints into text."""
 
 
 class TemplateError(MockLLMError):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.errors import MissingExtraError
-from mockllm.replies import templates
+from mockllm.replies import template_sandbox, templates
 from mockllm.replies.templates import compile_template
 from tests.support.templates import NAMES, render
 
@@ -88,6 +88,7 @@ def test_a_mistake_is_found_when_the_template_is_read(source: str, reason: str) 
 
 def test_without_jinja2_a_template_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.delitem(sys.modules, template_sandbox.__name__)
     monkeypatch.setattr(templates, "_environment", templates._environment.__wrapped__)
 
     with pytest.raises(MissingExtraError, match=r"mockllm-server\[templates\]"):

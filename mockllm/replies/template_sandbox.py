@@ -1,0 +1,149 @@
+"""The sandbox of all templates: Jinja2's, without what could take long or much memory.
+
+It is imported only where there is a template, because it needs Jinja2.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from jinja2 import (
+    Environment,
+    StrictUndefined,
+    TemplateRuntimeError,
+    TemplateSyntaxError,
+    UndefinedError,
+    nodes,
+)
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
+
+from mockllm.errors import closest, did_you_mean
+from mockllm.replies.template_bounds import (
+    BUDGET,
+    FILTERS,
+    OPERATORS,
+    SAY,
+    SPEND,
+    bounded_filter,
+    bounded_range,
+    check_call,
+    checked,
+    compared,
+    comparing,
+    join_texts,
+    to_json,
+)
+
+# Names that no template can write, like those of `template_bounds`.
+_JOIN = "_join"
+"""The operator ``~``."""
+_COMPARED = "_compared"
+"""The function that each operand of a comparison passes."""
+
+
+def make_environment() -> Environment:
+    """Return the environment that compiles templates."""
+    environment = _Sandbox(undefined=_Missing, keep_trailing_newline=True)
+    environment.globals = {"range": bounded_range, _JOIN: join_texts, _COMPARED: compared}
+    environment.tests = {name: comparing(test) for name, test in environment.tests.items()}
+    filters = environment.filters | {"tojson": to_json}
+    environment.filters = {name: bounded_filter(name, filters[name]) for name in FILTERS}
+    return environment
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Bounds what a template does: each operation and each call."""
+
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        tree = super()._parse(source, name, filename)
+        _bound(tree)
+        return tree
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        check = OPERATORS.get(operator)
+        if check is not None:
+            check(left, right)
+        return checked(super().call_binop(context, operator, left, right))
+
+    def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        receiver = getattr(function, "__self__", None)
+        name = getattr(function, "__name__", "")
+        if isinstance(receiver, str) and name == "join" and args:
+            args = ([*context[BUDGET].each(args[0], name)],)
+        check_call(receiver, name, args)
+        return checked(super().call(context, function, *args, **kwargs))
+
+    def wrap_str_format(self, value: Any) -> Any:
+        receiver = getattr(value, "__self__", None)
+        if isinstance(receiver, str) and value.__name__ in ("format", "format_map"):
+            check_call(receiver, value.__name__, ())
+        return None
+
+    def handle_exception(self, source: str | None = None) -> NoReturn:
+        raise  # rewriting the traceback of a deep recursion takes 0.2 s
+
+
+class _Missing(StrictUndefined):
+    """A value that is missing, whose error says how to do without it."""
+
+    def __init__(
+        self,
+        hint: str | None = None,
+        obj: Any = missing,
+        name: str | None = None,
+        exc: type[TemplateRuntimeError] = UndefinedError,
+    ) -> None:
+        if hint is None and obj is not missing:
+            hint = f"there is no {name!r}; what may be missing needs a default: | default('')"
+        super().__init__(hint, obj, name, exc)
+
+
+def _bound(tree: nodes.Template) -> None:
+    """Let a template spend what it prints and the time of each loop and macro.
+
+    Raises:
+        TemplateSyntaxError: it uses what is not available.
+    """
+    environment = tree.environment
+    assert environment is not None
+    refused = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+
+    def call(name: str, *args: nodes.Expr) -> nodes.Call:
+        return nodes.Call(nodes.Name(name, "load"), list(args), [], None, None)
+
+    def visit(node: nodes.Node) -> nodes.Node:
+        if isinstance(node, refused):
+            word = type(node).__name__.lower()
+            raise TemplateSyntaxError(f"'{word}' is not available", node.lineno)
+        if isinstance(node, (nodes.Filter, nodes.Test)):
+            known = environment.filters if isinstance(node, nodes.Filter) else environment.tests
+            if node.name not in known:  # Jinja2 itself looks in a branch only when it is taken
+                what = f"the {type(node).__name__.lower()} {node.name!r}"
+                hint = did_you_mean(closest(node.name, known))
+                raise TemplateSyntaxError(f"{what} is not available{hint}", node.lineno)
+        if isinstance(node, nodes.Name) and node.name.startswith("_"):
+            raise TemplateSyntaxError("a name does not begin with '_'", node.lineno)
+        for field, value in list(node.iter_fields()):
+            if isinstance(value, list):
+                each = [visit(item) if isinstance(item, nodes.Node) else item for item in value]
+                setattr(node, field, each)
+            elif isinstance(value, nodes.Node):
+                setattr(node, field, visit(value))
+        match node:
+            case nodes.Output():
+                plain = [each for each in node.nodes if isinstance(each, nodes.TemplateData)]
+                size = nodes.Const(sum(len(each.data) for each in plain))
+                said = [each if each in plain else call(SAY, each) for each in node.nodes]
+                node.nodes = [call(SPEND, size), *said]
+            case nodes.For() | nodes.Macro() | nodes.CallBlock():
+                node.body = [nodes.Output([call(SPEND)]), *node.body]
+            case nodes.Concat():
+                return call(_JOIN, *node.nodes)
+            case nodes.Compare() | nodes.Operand():
+                node.expr = call(_COMPARED, node.expr)
+        return node
+
+    visit(tree).set_environment(environment)
