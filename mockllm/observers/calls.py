@@ -12,32 +12,24 @@ from traceback import format_exception
 from typing import Any, Literal
 
 from mockllm.engine.decision import End, Outcome
-from mockllm.errors import Place, RequestError
-from mockllm.exchange import Request
+from mockllm.errors import Place
 from mockllm.matching import readings
 from mockllm.matching.predicate import Difference
 from mockllm.matching.rule import Rule
 from mockllm.observers.access_log import describe_near_miss, redact_model
 from mockllm.observers.entries import NOT_CALLS, Entry, FindEarlier, ToldError, find_nothing
 from mockllm.observers.said import Said, read_said
-from mockllm.observers.sent_credentials import credentials_of, hideable
+from mockllm.observers.sent_request import SentRequest
 from mockllm.observers.usage import TokenCounts, count_tokens
 from mockllm.prompt import ConversationMessage, Prompt
-from mockllm.providers import APIS, normalise
-from mockllm.providers.api import API
-from mockllm.providers.routes import Routes
+from mockllm.providers import APIS
 from mockllm.redaction import (
     escape,
-    hide_known,
     redact_headers,
-    redact_json,
     redact_name,
     redact_target,
     redact_text,
-    redact_words,
 )
-from mockllm.state.session_names import split_request
-from mockllm.wire import jsontext
 
 HowDelivered = Literal["complete", "clean", "cut", "reset", "hang", "client_gone", "error"]
 """The end of a delivery: ``clean`` is a truncated answer in a complete HTTP message, ``error`` one
@@ -53,7 +45,6 @@ _DELIVERIES: Mapping[End, HowDelivered] = {
     End.FAILED: "error",
 }
 _WORDS = {api.name: api.word for api in APIS}
-_ROUTES = Routes((path, api) for api in APIS for path in api.routes)
 BAD_REQUEST = 400
 
 
@@ -103,10 +94,10 @@ class Call:
         server's monotonic clock was 0; `find_earlier` returns the conversation that a request
         continues."""
         self._entry = entry
+        self._sent = SentRequest(entry, find_earlier)
         self.number = number
         """The number of the call, from 1, in the order in which their answers ended."""
         self._epoch = epoch
-        self._find_earlier = find_earlier
 
     def __repr__(self) -> str:
         mock = repr(self.mock) if self.mock is not None else f"[{self.outcome}]"
@@ -122,27 +113,27 @@ class Call:
     @cached_property
     def path(self) -> str:
         """The path with its query, without the session's prefix."""
-        target = redact_target(self._unprefixed.path, self._unprefixed.query)
-        return hide_known(target, self._known)
+        request = self._sent.unprefixed
+        return self._sent.hide(redact_target(request.path, request.query))
 
     @cached_property
     def headers(self) -> CallHeaders:
         """The headers by name; those with credentials are hidden."""
-        return CallHeaders(redact_headers(self._entry.request.headers, self._known))
+        return CallHeaders(redact_headers(self._entry.request.headers, self._sent.known))
 
     @cached_property
     def body(self) -> Any:
         """The body as JSON, without credentials; a text if it is not JSON, None if it is empty."""
-        return self._decoded[1]
+        return self._sent.body[1]
 
     @property
     def is_body_cut(self) -> bool:
         """True if the body was too large for the journal, which has only its beginning."""
-        return self._entry.size > len(self._entry.request.body)
+        return self._sent.is_body_cut
 
     def sent_credential(self, credential: str) -> bool:
         """Return True if the request was sent with this API key."""
-        return credential != "" and credential in self._credentials
+        return credential != "" and credential in self._sent.credentials
 
     @property
     def attempt(self) -> int:
@@ -152,7 +143,7 @@ class Call:
     @property
     def session(self) -> str | None:
         """The name of the session; None for the common one."""
-        return hide_known(redact_name(self._entry.session), self._known) or None
+        return self._sent.hide(redact_name(self._entry.session)) or None
 
     def is_beside(self, other: Call) -> bool:
         """Return True if both are of the same session. The names may be credentials, so they are
@@ -164,8 +155,8 @@ class Call:
     @property
     def api(self) -> str | None:
         """The API: ``chat``, ``responses``, ``messages`` or ``embeddings``, or None."""
-        if self._route is not None:
-            return self._route.word
+        if self._sent.api is not None:
+            return self._sent.api.word
         summary = self._entry.summary
         return None if summary is None else _WORDS.get(summary.api)
 
@@ -175,7 +166,7 @@ class Call:
         summary = self._entry.summary
         if summary is None:
             return None
-        return hide_known(redact_model(summary.model, self._unprefixed.path), self._known)
+        return self._sent.hide(redact_model(summary.model, self._sent.unprefixed.path))
 
     @property
     def stream(self) -> bool:
@@ -268,11 +259,11 @@ class Call:
         one that matched, or why the request was refused. None if one answered, or none should."""
         trouble = self._entry.trouble
         if trouble is not None and self._entry.outcome in (Outcome.FAILED, Outcome.REFUSED):
-            reason = redact_text(hide_known(trouble.reason, self._known))
+            reason = redact_text(self._sent.hide(trouble.reason))
             return f"{escape(trouble.place) or 'refused'}: {reason}"
         if self._entry.near_miss is not None:
             closest = describe_near_miss(self._entry.near_miss)
-            return f"closest mock: {hide_known(closest, self._known)}"
+            return f"closest mock: {self._sent.hide(closest)}"
         return _UNMATCHED.get(self._entry.outcome)
 
     @property
@@ -345,17 +336,16 @@ class Call:
     @cached_property
     def same_request(self) -> int:
         """A number that the attempts at one request have in common."""
-        return hash((self._entry.session, self._unprefixed.path, self._entry.request.body))
+        return hash((self._entry.session, self._sent.unprefixed.path, self._entry.request.body))
 
     def compare(self, api: str, rule: Rule) -> tuple[int, Difference | None] | None:
         """Return how close the request is to a rule of the API called `api` (``openai``), and the
         first difference, which is None if there is none; None if it is a request to no or another
         API."""
-        if self._route is None or self._route.name != api or self.is_body_cut:
+        sent = self._sent
+        if sent.api is None or sent.api.name != api or sent.is_body_cut or sent.prompt is None:
             return None
-        if self._prompt is None:
-            return None
-        difference = rule.difference(self._prompt, self._unprefixed.first_values, closer_than=0)
+        difference = rule.difference(sent.prompt, sent.unprefixed.first_values, closer_than=0)
         return (0 if difference is None else difference.closeness), difference
 
     def differs(self, rule: Rule) -> list[str]:
@@ -363,14 +353,14 @@ class Call:
         that does not hold, without values of headers and credentials."""
         if self._prompt is None:
             return []
-        headers = self._unprefixed.first_values
+        headers = self._sent.unprefixed.first_values
         found = (each.difference(self._prompt, headers, closer_than=0) for each in rule.predicates)
         reasons = [
             each.reason() if each.logged is None else each.logged()
             for each in found
             if each is not None
         ]
-        return [redact_text(hide_known(reason, self._known)) for reason in reasons]
+        return [redact_text(self._sent.hide(reason)) for reason in reasons]
 
     @property
     def said(self) -> Said | None:
@@ -380,85 +370,18 @@ class Call:
         if answer is None or answer.failure is not None:
             return None
         said = read_said(answer)
-        if not self._known:
-            return said
-        return said._replace(
-            texts=tuple(hide_known(each, self._known) for each in said.texts),
-            deltas=tuple(self._hide_in(each) for each in said.deltas),
-            reasoning=tuple(hide_known(each, self._known) for each in said.reasoning),
-            calls=tuple(
-                call._replace(arguments=hide_known(call.arguments, self._known))
-                for call in said.calls
-            ),
-        )
+        return said.hiding(self._sent.hide) if self._sent.known else said
 
-    def _hide_in(self, deltas: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the deltas of a text; the text as one delta if credentials are in it."""
-        text = "".join(deltas)
-        hidden = hide_known(text, self._known)
-        return deltas if hidden == text else (hidden,)
-
-    # --- reading ---
-
-    @cached_property
-    def _unprefixed(self) -> Request:
-        return split_request(self._entry.request)[1]
-
-    @cached_property
-    def _route(self) -> API | None:
-        """The API whose path the request has."""
-        if self.method != "POST":
-            return None
-        return next((api for api, _ in _ROUTES.find(self._unprefixed.path)), None)
-
-    @cached_property
-    def _credentials(self) -> frozenset[str]:
-        """The credentials of the request; those with a scheme also without it."""
-        return credentials_of(self._entry.request)
-
-    @cached_property
-    def _known(self) -> tuple[str, ...]:
-        """The credentials that are hidden wherever they stand, the longest first."""
-        return hideable(self._credentials)
-
-    @cached_property
-    def _decoded(self) -> tuple[bytes, Any]:
-        """The body without credentials, as bytes and as JSON."""
-        if self.is_body_cut:
-            size = f"{self._entry.size:,} bytes"
-            kept = f"{len(self._entry.request.body):,}"
-            raise ValueError(f"the journal has only the first {kept} of the {size} of this body")
-        raw = self._entry.request.body
-        known = self._known
-        if not raw:
-            return b"", None
-        try:
-            value = redact_json(jsontext.loads(raw), known)
-        except ValueError:
-            text = redact_words(raw.decode("utf-8", "replace"), known)
-            return text.encode(), text
-        return jsontext.dumps(value), value
+    @property
+    def _prompt(self) -> Prompt | None:
+        return self._sent.prompt
 
     @cached_property
     def _tokens(self) -> TokenCounts:
-        if self._route is None or self._prompt is None:
+        api, prompt = self._sent.api, self._sent.prompt
+        if api is None or prompt is None:
             return TokenCounts()
-        return count_tokens(self._route, self._prompt, self._entry.answer)
-
-    @cached_property
-    def _prompt(self) -> Prompt | None:
-        """The request as rules see it, without credentials; None if it is none, or is invalid."""
-        if self._route is None:
-            return None
-        values = next(values for _, values in _ROUTES.find(self._unprefixed.path))
-        try:
-            prompt = self._route.decode(self._unprefixed._replace(body=self._decoded[0]), values)
-        except RequestError:
-            return None
-        if prompt.readers.continues(prompt.body):
-            response_id = normalise.text(prompt.body.get("previous_response_id"))
-            prompt.earlier = self._find_earlier(response_id, self._entry.session)
-        return prompt
+        return count_tokens(api, prompt, self._entry.answer)
 
 
 def name_of(rule: Rule) -> str:

@@ -4,7 +4,7 @@ APIs. It does not know what was sent of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -34,6 +34,22 @@ class Said(NamedTuple):
     calls: tuple[SaidCall, ...] = ()
     vectors: int = 0
     is_cut: bool = False
+
+    def hiding(self, hide: Callable[[str], str]) -> Said:
+        """Return the same without what `hide` hides in a text. A text with something that is hidden
+        is one delta."""
+        return self._replace(
+            texts=tuple(map(hide, self.texts)),
+            deltas=tuple(_hide_in(each, hide) for each in self.deltas),
+            reasoning=tuple(map(hide, self.reasoning)),
+            calls=tuple(call._replace(arguments=hide(call.arguments)) for call in self.calls),
+        )
+
+
+def _hide_in(deltas: tuple[str, ...], hide: Callable[[str], str]) -> tuple[str, ...]:
+    text = "".join(deltas)
+    hidden = hide(text)
+    return deltas if hidden == text else (hidden,)
 
 
 class _Part(NamedTuple):
