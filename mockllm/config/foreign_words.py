@@ -54,14 +54,17 @@ _MATCH_WORDS = (
 )
 _ERROR_WORDS = ("status", "status_code", "retry_after", "content_type")
 _OF_ERROR = _told("write it into 'error', as an object", *_ERROR_WORDS, meant="error")
+_LATE = _told('write {"latency": {"ttft": "..."}}', "delay", "sleep", "wait", meant="latency")
 _IN_A_MOCK = {
     **_OF_ERROR,
+    **_LATE,
     **_told("write it into 'reply', which is the answer", *_REPLY_WORDS, meant="reply"),
     **_told("write it into 'match', which has the conditions", *_MATCH_WORDS),
     **_told("write it into an entry of 'sequence' or 'first'", "times", "retry"),
 }
 _IN_AN_ENTRY = {
     **_OF_ERROR,
+    **_LATE,
     **_told("write it into 'reply', which is the answer", *_REPLY_WORDS, meant="reply"),
     **_told("write it beside 'sequence': all entries have the conditions of the mock", "match"),
     **_told("an entry has one answer: write its entries into this list", "sequence", "first"),
@@ -75,6 +78,9 @@ _OF_EMBEDDINGS = _told(
     meant="response",
 )
 
+_IN_TRAFFIC = 'write it into an entry of "traffic": [{...}], which holds for all requests'
+_PLACE = 'write the place as "after", such as "first_token" or {"tokens": 5}'
+
 _FILLED_IN = "leave it out: each API fills it in"
 
 _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
@@ -84,6 +90,9 @@ _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
         **_test("anthropic", "messages", "claude"),
         **_test("openai_embeddings", "embeddings"),
         **_test("mocks", "fixtures", "stubs", "mappings", "expectations", "rules", "replies"),
+        **_test("listen_addr", "listen", "address", "host", "port"),
+        **_told(_IN_TRAFFIC, "error", "errors", "fault", "faults", "rate_limit", "rate_limits"),
+        **_told('leave it out, or write it as a comment: "_version"', "version"),
     },
     "Mock": {**_IN_A_MOCK, **_OF_RESPONSE},
     "Entry": {**_IN_AN_ENTRY, **_OF_RESPONSE},
@@ -105,6 +114,9 @@ _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
     },
     "Conditions": {
         **_instead("user", "content", "prompt", "user_message", "last_message"),
+        **_test("user", "text", "query", "question"),
+        **_told('write {"any_message": {"role": ..., "text": ...}}', "role"),
+        **_told("requests are told apart by 'api' and 'body'", "url", "path", "method"),
         **_instead("any_message", "messages"),
         **_instead("system", "system_prompt", "instructions", "developer"),
         **_instead("schema", "response_format", "output_format"),
@@ -112,7 +124,11 @@ _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
             'a test of a text, which belongs to a condition: write {"user": {"contains": "..."}}',
             *("contains", "starts_with", "ends_with", "exact", "regex", "ignore_case"),
         ),
-        **_told("write it as a path of 'body': {\"$.temperature\": 0}", "temperature", "metadata"),
+        **_told(
+            "write it as a path of 'body': {\"$.temperature\": 0}",
+            *("temperature", "top_p", "max_tokens", "max_completion_tokens", "max_output_tokens"),
+            *("metadata", "tool_choice", "reasoning_effort"),
+        ),
     },
     "TextMatch": {
         **_test("exact", "equals", "equal", "eq", "equal_to", "is"),
@@ -163,6 +179,37 @@ _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
         **_instead("as", "type", "code", "error", "name", "kind"),
         **_instead("status", "status_code", "http_status"),
     },
+    "Latency": {
+        **_test("ttft", "delay", "first_token", "time_to_first_token"),
+        **_test("itl", "tpot", "per_token", "inter_token_latency", "time_per_output_token"),
+        **_test("tps", "tokens_per_second"),
+    },
+    "Fault": {
+        **_test("end", "type", "kind"),
+        **_told(_PLACE, "at", "when", "where", "position", "tokens", "time", "event", "bytes"),
+        **_test("pause", "delay", "sleep", "wait", "stall"),
+        **_test("hold", "gate"),
+        **_test("chance", "probability", "share"),
+    },
+    "Traffic": {
+        **_test("chance", "probability", "share"),
+        **_test("from", "start", "begin", "after", "since"),
+        **_test("to", "until", "stop", "end"),
+        **_told("write its end as 'to', counted like 'from'", "duration", "for", meant="to"),
+        **_test("rate_limit", "limit", "limits", "rate_limits"),
+        **_test("latency", "delay", "sleep", "wait"),
+        **_told("write it into 'rate_limit'", "rpm", "tpm", "itpm", "otpm", "concurrent"),
+    },
+    "RateLimit": {
+        **_test("rpm", "requests_per_minute", "requests"),
+        **_test("rpd", "requests_per_day"),
+        **_test("tpm", "tokens_per_minute", "tokens"),
+        **_test("tpd", "tokens_per_day"),
+        **_test("itpm", "input_tokens_per_minute", "input_tokens"),
+        **_test("otpm", "output_tokens_per_minute", "output_tokens"),
+        **_test("concurrent", "concurrency", "max_concurrent", "in_flight"),
+        **_test("per", "by", "scope"),
+    },
     "ToolCall": {
         **_told("write its 'name' and 'arguments' here", "function", "custom", meant="name"),
         **_told("leave it out: the call has the form of the tool that is offered", "type"),
@@ -182,6 +229,29 @@ _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
 }
 """What to tell of a key, by the name of the model of its object."""
 
+_ERRORS = {
+    **dict.fromkeys(("invalid_request_error", "invalid_request"), "bad_request"),
+    **dict.fromkeys(("context_length_exceeded", "context_window"), "context_length"),
+    **dict.fromkeys(("content_filter", "content_policy_violation", "moderation"), "flagged"),
+    **dict.fromkeys(("authentication_error", "invalid_api_key", "unauthorized"), "bad_key"),
+    **dict.fromkeys(("insufficient_quota", "billing_error", "quota"), "billing"),
+    **dict.fromkeys(("permission_error", "permission_denied", "forbidden"), "permission"),
+    **dict.fromkeys(("request_too_large", "payload_too_large"), "too_large"),
+    **dict.fromkeys(("rate_limit_error", "rate_limit_exceeded", "429"), "rate_limit"),
+    **dict.fromkeys(("api_error", "internal_server_error", "500"), "server_error"),
+    **dict.fromkeys(("overloaded_error", "service_unavailable", "503", "529"), "overloaded"),
+    "400": "bad_request",
+    "401": "bad_key",
+    "403": "permission",
+    "404": "not_found",
+    "408": "timeout",
+    "409": "conflict",
+    "413": "too_large",
+    "422": "unprocessable",
+}
+"""The vendors' names of errors, and statuses, and the words that mean the same."""
+_ALONE = {"Reply": ("generate", "template")}
+"""Keys that stand alone in an object instead of all that its model has, by the model's name."""
 _VALUES: Mapping[str, Mapping[str, str]] = {
     "finish": {
         **dict.fromkeys(("end_turn", "stop_sequence", "completed"), "stop"),
@@ -200,6 +270,7 @@ _VALUES: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("last", "stay"), "repeat"),
         **dict.fromkeys(("next", "continue"), "pass"),
     },
+    **dict.fromkeys(("error", "as", "full"), _ERRORS),
 }
 """The values of other tools and of lists of mocks, and what means the same, by their keys."""
 _ELSEWHERE: Mapping[str, Mapping[str, str]] = {
@@ -222,6 +293,7 @@ def find(model: type[BaseModel], key: str) -> ForeignWord | None:
 def resembled(model: type[BaseModel], key: str) -> str | None:
     """Return the key that an author means who misspelt a foreign word; None if it is none."""
     meant = {word: each.meant for words in _words_of(model) for word, each in words.items()}
+    meant |= {word: word for word in _ALONE.get(model.__name__, ())}
     return meant.get(closest(key, meant, likeness=0.8) or "")
 
 

@@ -57,6 +57,7 @@ _OBJECTS: Mapping[str, str] = {
     "stream": '{"chunk": "word"}',
     "headers": '{"x-name": "..."}',
     "fault": '{"end": "cut"}',
+    "rate_limit": '{"rpm": 50}',
 }
 """Objects that may stand under these keys, alone or in a list."""
 _TEXTS = ("models", "system_contains", "tool_names", "any")

@@ -11,6 +11,8 @@ from mockllm.config import foreign_words
 from mockllm.config.answers import EmbeddingsEntry, Entry, ReplyStream, ResponseEntry
 from mockllm.config.conditions import AnyTool, Conditions, MessageMatch, TextMatch, ToolResultMatch
 from mockllm.config.error import Error
+from mockllm.config.fault import Fault
+from mockllm.config.latency import Latency
 from mockllm.config.match import Match
 from mockllm.config.models import (
     AnthropicMock,
@@ -24,7 +26,9 @@ from mockllm.config.models import (
     OpenAIResponseRequestMatch,
 )
 from mockllm.config.objects import keys_of
+from mockllm.config.rate_limit import RateLimit
 from mockllm.config.reply import Reply, ToolCall, Usage
+from mockllm.config.traffic import Traffic
 from tests.support.configs import mistakes
 
 MODELS: list[type[BaseModel]] = [
@@ -32,7 +36,7 @@ MODELS: list[type[BaseModel]] = [
     *(Entry, ResponseEntry, EmbeddingsEntry, ReplyStream, AnyTool),
     *(OpenAIRequestMatch, OpenAIResponseRequestMatch, AnthropicRequestMatch),
     *(Match, Conditions, TextMatch, ToolResultMatch, MessageMatch, Reply, ToolCall, Usage),
-    Error,
+    *(Error, Fault, Latency, RateLimit, Traffic),
 ]
 FOREIGN = [
     pytest.param(model, key, id=f"{model.__name__}-{key}")
@@ -273,3 +277,70 @@ def test_another_form_is_told_with_the_one_to_write(mock: dict[str, Any], expect
 )
 def test_a_value_of_another_format_means_one(key: str, value: Any, expected: str | None) -> None:
     assert foreign_words.meant_value(key, value) == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"port": 8000}, "port: write 'listen_addr' instead"),
+        (
+            {"rate_limit": {"rpm": 5}},
+            (
+                'rate_limit: write it into an entry of "traffic": [{...}], which holds for all '
+                "requests"
+            ),
+        ),
+        (
+            {"mocks": [{"reply": "a", "delay": "1s"}]},
+            'mocks[0]: delay: write {"latency": {"ttft": "..."}}',
+        ),
+        (
+            {"mocks": [{"reply": "a", "latency": {"tokens_per_second": 5}}]},
+            "mocks[0]: latency.tokens_per_second: write 'tps' instead",
+        ),
+        (
+            {"mocks": [{"reply": "a", "fault": {"end": "cut", "at": "head"}}]},
+            (
+                'mocks[0]: fault.at: write the place as "after", such as "first_token" or '
+                '{"tokens": 5}'
+            ),
+        ),
+        (
+            {"traffic": [{"error": "overloaded", "probability": 0.5}]},
+            "traffic[0]: probability: write 'chance' instead",
+        ),
+        (
+            {"traffic": [{"rate_limit": {"requests_per_minute": 5}}]},
+            "traffic[0]: rate_limit.requests_per_minute: write 'rpm' instead",
+        ),
+        (
+            {"traffic": [{"rate_limit": 5}]},
+            'traffic[0]: rate_limit: expected an object such as {"rpm": 50}, found 5',
+        ),
+        (
+            {"mocks": [{"reply": {"templte": "{{ user }}"}}]},
+            (
+                "mocks[0]: reply.templte: unknown key, expected one of finish, json, reasoning, "
+                "refusal, text, tool_calls, usage; did you mean 'template'?"
+            ),
+        ),
+    ],
+)
+def test_a_word_of_other_tools_is_told_with_ours(config: dict[str, Any], expected: str) -> None:
+    assert mistakes(config) == [f"a.json: {expected}"]
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("authentication_error", "bad_key"),
+        ("api_error", "server_error"),
+        ("insufficient_quota", "billing"),
+        ("429", "rate_limit"),
+    ],
+)
+def test_a_vendors_error_is_told_with_ours(word: str, meant: str) -> None:
+    found = mistakes({"mocks": [{"error": word}, {"error": {"as": word}}]})
+
+    ends = [f"or 'overloaded', found {word!r}; did you mean {meant!r}?"] * 2
+    assert [text[text.index("or 'over") :] for text in found] == ends

@@ -51,7 +51,7 @@ def test_by_default_each_key_and_model_has_a_limit_of_its_own() -> None:
         ({"rpm": 5, "per": ["key", "key"]}, "rate_limit.per: expected each of"),
         ({"rpm": 5, "per": ["modell"]}, "rate_limit.per[0]: expected 'key', 'model' or 'session'"),
         ({"rpm": 5, "per": "key"}, "rate_limit.per: expected a list, found 'key'"),
-        ("rpm", "rate_limit: expected an object, found 'rpm'"),
+        ("rpm", "rate_limit: expected an object such as {\"rpm\": 50}, found 'rpm'"),
     ],
 )
 def test_mistakes_have_their_place_and_a_remedy(written: Any, expected: str) -> None:
