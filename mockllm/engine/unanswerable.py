@@ -7,10 +7,21 @@ other in every conversation. Headers and whole messages are `impossible`'s.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
 
 from mockllm.config.conditions import Conditions
 from mockllm.engine.conditions import NEVER
 from mockllm.errors import Place, Problem, warning
+from mockllm.matching.body_values import (
+    AllValues,
+    AnyValue,
+    BodyHas,
+    ValueEquals,
+    ValueTest,
+    ValueText,
+)
 from mockllm.matching.logic import AllOf, AnyOf, Not
 from mockllm.matching.predicate import Predicate
 from mockllm.matching.request_predicates import (
@@ -102,6 +113,8 @@ def _texts_of(condition: Predicate) -> Iterator[TextTest]:
     match condition:
         case TextIs(test=test) | MessageIs(test=TextTest() as test):
             yield test
+        case BodyHas(test=ValueText(test)):
+            yield test
         case ResultIs(text, name, call_id):
             yield from (each for each in (text, name, call_id) if each is not None)
 
@@ -165,6 +178,7 @@ def _together(conditions: Sequence[Predicate]) -> str | None:
     return (
         _impossible_counts(counts)
         or _impossible_model(conditions)
+        or _impossible_body([each for each in conditions if isinstance(each, BodyHas)])
         or _excluded(conditions)
         or _without_alternative(conditions)
     )
@@ -180,6 +194,50 @@ def _impossible_model(conditions: Sequence[Predicate]) -> str | None:
         return "a request without a model is refused"
     reason = _impossible_text(AllTests(tuple(tests)))
     return None if reason is None else f"of the model, {reason}"
+
+
+def _impossible_body(conditions: Sequence[BodyHas]) -> str | None:
+    """Return why no body meets all conditions on it: a path that selects one value at most is to
+    select two, or one and none. Of other paths, each condition may hold for a value of its own."""
+    by_path: dict[Any, list[BodyHas]] = {}
+    for each in conditions:
+        key = each if each.path.steps is None else each.path.steps
+        by_path.setdefault(key, []).append(each)
+    for of_path in by_path.values():
+        path = of_path[0].path.text
+        wanted = [each.test for each in of_path if each.test is not None]
+        if 0 < len(wanted) < len(of_path):
+            return f"{path} cannot be both missing and {wanted[0]}"
+        tests = [part for each in wanted for part in _parts(each)]
+        for one in tests:
+            values = _only_values(one)
+            for other in tests if values else ():
+                if not any(map(other.passes, values)):
+                    return f"{path} cannot be both {one} and {other}"
+    return None
+
+
+def _parts(test: ValueTest) -> Iterator[ValueTest]:
+    """Yield the tests that a value must pass to pass `test`."""
+    if isinstance(test, AllValues):
+        for each in test.tests:
+            yield from _parts(each)
+    else:
+        yield test
+
+
+def _only_values(test: ValueTest) -> Sequence[Any]:
+    """Return all values that may pass `test`; none if it is not known that they are few."""
+    match test:
+        case ValueEquals(wanted):
+            value = orjson.loads(wanted)
+            return [value] if test.passes(value) else []
+        case ValueText(Equals(text, False)):
+            return [text]
+        case AnyValue(tests) if len(tests) <= MAX_ALTERNATIVES:
+            values = [*map(_only_values, tests)]
+            return [value for each in values for value in each] if all(values) else []
+    return []
 
 
 def _excluded(conditions: Sequence[Predicate]) -> str | None:

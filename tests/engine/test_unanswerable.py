@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mockllm import Config
+from mockllm import Config, OpenAIRequestMatch
 from mockllm.engine.building import build_engine
+from mockllm.engine.conditions import compile_match
 from mockllm.engine.loading import load
+from mockllm.engine.unanswerable import find_reason
+from mockllm.errors import Place
+from mockllm.exchange import Request
+from mockllm.providers import APIS
+from mockllm.providers.routes import NO_VALUES
 from tests.support.apps import LoneApp
 from tests.support.engines import ask
 from tests.support.served import chat_request
 
 Json = dict[str, Any]
+CHAT = APIS[0]
 
 
 def warned(field: str, match: Json) -> list[str]:
@@ -61,6 +71,32 @@ CONTRADICTIONS = [
         {"tool_result": {"name": [{"exact": "f", "starts_with": "g"}]}},
         "'f' is not a text that starts with 'g'",
     ),
+    (
+        {"body": {"$.temperature": 0, "$['temperature']": 1.5}},
+        "$.temperature cannot be both 0 and 1.5",
+    ),
+    (
+        {"body": {"$.a": "x"}, "all_of": [{"body": {"$.a": {"contains": "y"}}}]},
+        "$.a cannot be both \"x\" and a text that contains 'y'",
+    ),
+    (
+        {"body": {"$.a": {"exact": "x"}, "$['a']": {"any": [1, "y"]}}},
+        "$.a cannot be both 'x' and one of: 1; \"y\"",
+    ),
+    (
+        {"body": {"$.a": {"any": [{"exact": "x"}, [1]]}, "$['a']": {"starts_with": "y"}}},
+        "$.a cannot be both one of: 'x'; [1] and a text that starts with 'y'",
+    ),
+    (
+        {"body": {"$.a": {"exists": False}, "$['a']": {"exists": True}}},
+        "$.a cannot be both missing and any value",
+    ),
+    ({"body": {"$.a": {"equals": 1, "any": [2, 3]}}}, "$.a cannot be both 1 and one of: 2; 3"),
+    ({"body": {"$.a": {"exact": "x", "contains": "y"}}}, "'x' is not a text that contains 'y'"),
+    (
+        {"body": {"$..a": {"equals": 1, "contains": "y"}}},
+        "$..a cannot be both 1 and a text that contains 'y'",
+    ),
     ({"not": {}}, "an empty 'not' holds for no request; leave it out"),
     (
         {"turn": 1, "not": {"turn": 1}},
@@ -104,11 +140,41 @@ def test_words_that_contradict_each_other_are_a_warning(
         {"user": {"exact": "HI", "contains": "hi", "ignore_case": True}},
         {"user": [{"exact": "hi", "contains": "x"}, "b"]},
         {"api": ["chat", "responses", "messages"]},
+        {"body": {"$.a": 1, "$['a']": 1.0, "$.b": 2}},
+        {"body": {"$.a": 2**53 + 1, "$['a']": {"any": [1e300, 2**53 + 1]}}},
+        {"body": {"$.a": {"any": [1, {"contains": "x"}]}, "$['a']": "xy"}},
+        {"body": {"$.a": {"any": [1, {"contains": "x"}]}, "$['a']": {"starts_with": "y"}}},
+        {"body": {"$.a": {"equals": {"b": 1}}, "$['a']": {"exists": True}}},
+        {"body": {"$.a": {"exists": False}, "$.a.b": {"exists": False}}},
+        {"body": {"$.a": {"exact": "X", "ignore_case": True}, "$['a']": "x"}},
+        {"body": {"$..a": 1, "$..['a']": 2}},
+        {"body": {"$.a": 1}, "any_of": [{"body": {"$.a": 2}}, {"turn": 1}]},
     ],
 )
 @pytest.mark.parametrize("field", ["openai", "mocks"])
 def test_nothing_is_said_of_words_that_some_request_meets(field: str, match: Json) -> None:
     assert warned(field, match) == []
+
+
+_VALUES = [None, True, 1, 1.5, 2**63, "", "x", "xy", [1], {"b": 1}]
+_TESTS = st.recursive(
+    st.sampled_from([{"equals": value} for value in _VALUES])
+    | st.sampled_from([{"exists": True}, {"exact": "x"}, {"contains": "y"}, {"starts_with": "x"}]),
+    lambda inner: st.lists(inner, min_size=1, max_size=3).map(lambda tests: {"any": tests}),
+)
+
+
+@given(st.lists(st.just({"exists": False}) | _TESTS, min_size=2, max_size=3))
+def test_a_body_that_some_request_has_is_no_contradiction(tests: list[Json]) -> None:
+    match = {"body": dict(zip(["$.a", "$['a']", '$["a"]'], tests, strict=False))}
+    predicates, _ = compile_match(CHAT, OpenAIRequestMatch.model_validate(match), Place())
+    bodies = [{}, *({"a": value} for value in _VALUES)]
+    sent = [orjson.dumps(chat_request("hi", **body)) for body in bodies]
+    requests = [Request.of("POST", CHAT.routes[0], body=each) for each in sent]
+    prompts = [CHAT.decode(each, NO_VALUES) for each in requests]
+
+    if any(all(each.difference(prompt, {}) is None for each in predicates) for prompt in prompts):
+        assert find_reason(CHAT, predicates) is None
 
 
 @pytest.mark.parametrize(
