@@ -185,6 +185,11 @@ TABLES: dict[str, list[dict[str, Any]]] = {
     "unmatched": [{"match": {"user": "zz"}, "reply": "no"}, {"match": {"turn": 7}, "reply": "no"}],
     "template": [{"reply": {"template": "{{ messages | length }}"}}],
     "path": [{"match": {"body": {"$..zz": "zz"}}, "reply": "no"}, {"reply": "ok"}],
+    "exact body": [
+        {"match": {"body": {"$.messages": [*[json.loads(USER)] * 300_000, {}]}}, "reply": "no"},
+        {"match": {"body": {"$": {"equals": {"model": "m", "messages": []}}}}, "reply": "no"},
+        {"reply": "ok"},
+    ],
     "echo": [{"reply": {"generate": "echo"}}],
     "exact": [{"match": {"message": {"role": "user", "content": "zz"}}, "response": ANSWER}],
     "exact call": [
@@ -270,7 +275,7 @@ SHAPES: dict[str, Shape] = {
     "messages": Shape(
         CHAT,
         repeated(_CHAT, USER, b"]}"),
-        ("plain", *CONVERSED, "unmatched", "template", "path", "echo", "exact"),
+        ("plain", *CONVERSED, "unmatched", "template", "path", "echo", "exact", "exact body"),
     ),
     "system messages": Shape(
         CHAT, repeated(_CHAT + USER + b",", SYSTEM, b"]}"), ("plain", "system", "user", "unmatched")

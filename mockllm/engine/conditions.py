@@ -19,6 +19,7 @@ from mockllm.matching.body_values import (
     AllValues,
     AnyValue,
     BodyHas,
+    Canonical,
     ValueEquals,
     ValueTest,
     ValueText,
@@ -258,14 +259,17 @@ def compared_parts(header: HeaderMatch) -> tuple[bytes, bytes]:
 # --- values of the body --------------------------------------------------------------------------
 
 
+CANONICAL = Canonical(jsontext.canonical, jsontext.canonical_in_pieces)
+
+
 def _body_has(path: str, value: Any) -> Iterable[Predicate]:
     read = read_path(path)
     value = without_own_keys(value)
     if isinstance(value, dict) and value.get("exists") is False:
         if len(value) > 1:
             raise ValueError("'exists': false stands alone")
-        return [BodyHas(read, None, jsontext.canonical)]
-    return [BodyHas(read, _value_test(value), jsontext.canonical)]
+        return [BodyHas(read, None, CANONICAL)]
+    return [BodyHas(read, _value_test(value), CANONICAL)]
 
 
 def _value_test(value: Any) -> ValueTest:
@@ -278,11 +282,11 @@ def _value_test(value: Any) -> ValueTest:
         return ValueText(_text_test(value))
     value = without_own_keys(value)
     if not isinstance(value, dict):
-        return ValueEquals.of(value, jsontext.canonical)
+        return ValueEquals.of(value, CANONICAL)
     tests: list[ValueTest] = []
     text_words = {key: given for key, given in value.items() if key not in words.VALUE_WORDS}
     if "equals" in value:
-        tests.append(ValueEquals.of(value["equals"], jsontext.canonical))
+        tests.append(ValueEquals.of(value["equals"], CANONICAL))
     if "any" in value:
         tests.append(_any_value(value["any"]))
     if value.get("exists", True) is not True:

@@ -9,12 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import orjson
 
 from mockllm.matching.closeness import ONLY_REQUEST
-from mockllm.matching.effort import MAX_SEARCHED, PER_CHARACTER, PER_TEXT, Effort, Pieces
+from mockllm.matching.effort import PER_CHARACTER, PER_TEXT, Effort, Pieces
 from mockllm.matching.json_path import MAX_LEVELS, MAX_NODES, Path
 from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
 from mockllm.matching.readings import Folded
@@ -22,13 +22,37 @@ from mockllm.matching.text_tests import TextTest, passes_in_pieces
 from mockllm.matching.texts import MAX_QUOTE
 from mockllm.prompt import Prompt
 
-MAX_CANONICAL = 4_096  # bytes of a value that is shown in its canonical form
+MAX_CANONICAL = 4_096  # bytes of a value of which the beginning is shown
 MIN_ENTRY = 2  # bytes of a member, with its comma
 MAX_SHORTER = 4  # times that the canonical form is shorter than JSON: 0 is -0.0
 MAX_HINTED = 32  # values for which a remedy is sought
 
-Canonical = Callable[[Any], bytes]
-"""Returns equal bytes for two values if and only if they are the same JSON: 1 is 1.0, not true."""
+
+class Canonical(NamedTuple):
+    """Encodes values in a canonical form: two are equal if and only if the values are the same
+    JSON. 1 is 1.0, not true."""
+
+    at_once: Callable[[Any], bytes]
+    in_pieces: Callable[[Any], Iterator[bytes]]
+
+    def up_to(self, size: int, value: Any) -> Pieces[bytes | None]:
+        """Return the canonical form of a value, made with pauses (`effort.Pieces`); None if it has
+        more than `size` bytes."""
+        if isinstance(value, (dict, list)) and MIN_ENTRY * len(value) > size:
+            return None
+        if isinstance(value, str) and len(value) > size:
+            return None
+        made, pieces = 0, list[bytes]()
+        for piece in self.in_pieces(value):
+            made += len(piece)
+            if made > size:
+                return None
+            if pieces:
+                yield False
+            pieces.append(piece)
+        if len(pieces) > 1:
+            yield True
+        return b"".join(pieces)
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -47,8 +71,8 @@ class ValueTest(ABC):
     def __str__(self) -> str:
         """Describe the values that pass."""
 
-    def passes_in_pieces(self, value: str, folded: Folded, effort: Effort) -> Pieces[bool]:
-        """Return True if a long text passes, with pauses."""
+    def passes_in_pieces(self, value: Any, folded: Folded, effort: Effort) -> Pieces[bool]:
+        """Do what `passes` does, with pauses (`effort.Pieces`)."""
         if effort.is_much(self.effort(value)):
             yield False
         return self.passes(value)
@@ -83,12 +107,18 @@ class ValueEquals(ValueTest):
     def of(cls, value: Any, canonical: Canonical) -> Self:
         """Return the test for `value`."""
         # the key is copied, because bytes returned by orjson occupy at least 4 KiB
-        return cls(b"%b" % canonical(value), canonical)
+        return cls(b"%b" % canonical.at_once(value), canonical)
 
     def passes(self, value: Any) -> bool:
         if is_longer(value, len(self.wanted)):
             return False
-        return self.canonical(value) == self.wanted
+        return self.canonical.at_once(value) == self.wanted
+
+    def passes_in_pieces(self, value: Any, folded: Folded, effort: Effort) -> Pieces[bool]:
+        found = yield from self.canonical.up_to(len(self.wanted), value)
+        if effort.is_much(self.effort(value)):
+            yield False
+        return found == self.wanted
 
     @property
     def key(self) -> bytes | None:
@@ -107,7 +137,9 @@ class ValueText(ValueTest):
     def passes(self, value: Any) -> bool:
         return isinstance(value, str) and self.test.passes(value)
 
-    def passes_in_pieces(self, value: str, folded: Folded, effort: Effort) -> Pieces[bool]:
+    def passes_in_pieces(self, value: Any, folded: Folded, effort: Effort) -> Pieces[bool]:
+        if not isinstance(value, str):
+            return False
         return (yield from passes_in_pieces(self.test, (value,), folded, effort))
 
     def hint(self, value: Any) -> str:
@@ -133,7 +165,7 @@ class AnyValue(ValueTest):
     def passes(self, value: Any) -> bool:
         return any(test.passes(value) for test in self.tests)
 
-    def passes_in_pieces(self, value: str, folded: Folded, effort: Effort) -> Pieces[bool]:
+    def passes_in_pieces(self, value: Any, folded: Folded, effort: Effort) -> Pieces[bool]:
         for test in self.tests:
             if (yield from test.passes_in_pieces(value, folded, effort)):
                 return True
@@ -162,7 +194,7 @@ class AllValues(ValueTest):
     def passes(self, value: Any) -> bool:
         return all(test.passes(value) for test in self.tests)
 
-    def passes_in_pieces(self, value: str, folded: Folded, effort: Effort) -> Pieces[bool]:
+    def passes_in_pieces(self, value: Any, folded: Folded, effort: Effort) -> Pieces[bool]:
         for test in self.tests:
             if not (yield from test.passes_in_pieces(value, folded, effort)):
                 return False
@@ -231,16 +263,11 @@ class BodyHas(Predicate):
         if values is None or test is None:
             return
         holds = False
+        folded = prompt.once(Folded)
         for value in values:
-            if isinstance(value, str) and len(value) > MAX_SEARCHED:
-                folded = prompt.once(Folded)
-                holds = yield from test.passes_in_pieces(value, folded, effort)
-            else:
-                holds = test.passes(value)
+            holds = yield from test.passes_in_pieces(value, folded, effort)
             if holds:
                 break
-            if effort.is_much(test.effort(value)):
-                yield False
         prompt.keep_verdict(self, holds)
 
     def _too_large(self) -> str:
@@ -262,9 +289,12 @@ class BodyHas(Predicate):
         """The beginning of a value, which may be large."""
         if isinstance(value, str):
             value = value[: 4 * MAX_QUOTE]
-        if not isinstance(value, (dict, list)) or not is_longer(value, MAX_CANONICAL):
-            return _shown(self.canonical(value))
-        return _shown(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+        shown = b""
+        for piece in self.canonical.in_pieces(value):
+            shown += piece
+            if len(shown) > MAX_CANONICAL:
+                break
+        return _shown(shown)
 
 
 def _shown(canonical: bytes) -> str:

@@ -34,7 +34,21 @@ class BodyValues:
 
     def __call__(self, prompt: Prompt) -> Iterable[bytes]:
         values = self.path.select(prompt) or ()
-        return (self.canonical(value) for value in values if not is_longer(value, self.longest))
+        return [
+            self.canonical.at_once(value) for value in values if not is_longer(value, self.longest)
+        ]
+
+    def in_pieces(self, prompt: Prompt, effort: Effort) -> Pieces[Iterable[bytes]]:
+        """Return what a call returns, with pauses."""
+        yield from self.path.prepare(prompt, effort)
+        found: list[bytes] = []
+        for value in self.path.select(prompt) or ():
+            form = yield from self.canonical.up_to(self.longest, value)
+            if form is not None:
+                found.append(form)
+            if effort.is_much(PER_VALUE):
+                yield False
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +158,12 @@ class ValueLookUp:
     def in_pieces(self, prompt: Prompt, effort: Effort) -> Pieces[Iterable[int]]:
         """Return what a call returns, with pauses."""
         if isinstance(self.read, BodyValues):
-            yield from self.read.path.prepare(prompt, effort)
+            values: Iterable[Hashable] = yield from self.read.in_pieces(prompt, effort)
+        else:
+            values = self.read(prompt)
         places, longest = self.places, self.longest
         found: set[int] = set()
-        for value in self.read(prompt):
+        for value in values:
             if isinstance(value, str) and len(value) > longest:
                 pass  # to hash 60 MB takes 10 to 30 ms
             elif value in places:
