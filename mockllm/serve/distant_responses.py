@@ -23,16 +23,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from mockllm.app import App
 from mockllm.endpoints.earlier import Elsewhere
-from mockllm.engine.decision import FindElsewhere, ForwardRequest, Operation
+from mockllm.engine.decision import DividedWork, FindElsewhere, ForwardRequest, Operation
+from mockllm.matching.effort import Pieces
 from mockllm.prompt import Earlier
 from mockllm.serve.connections import Performer
 from mockllm.serve.earlier_elsewhere import MAX_LINKS
 from mockllm.serve.own_responses import OwnResponses
-from mockllm.serve.peer_messages import pack_responses, unpack_responses
+from mockllm.serve.peer_messages import (
+    decode_in_pieces,
+    encode_in_pieces,
+    pack_responses,
+    unpack_responses,
+)
 from mockllm.serve.redis_changes import ScriptRunner
 from mockllm.serve.redis_link import Script
 from mockllm.serve.redis_scripts import LIFETIME
@@ -82,11 +86,12 @@ class DistantResponses:
         turns: Turns | None = None,
     ) -> None:
         self._app = app
-        self._own = OwnResponses(app, turns or Turns())
+        self._turns = turns or Turns()
+        self._own = OwnResponses(app, self._turns)
         self._store = store
         self._peers = peers
-        self._written = deque[tuple[str, str, bytes]](maxlen=MAX_RESPONSES)
-        """What is to be written: session, key and response."""
+        self._written = deque[tuple[str, str, StoredResponse | None]](maxlen=MAX_RESPONSES)
+        """What is to be written: session, key and response; None where that is deleted."""
         self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         app.set_peers(frozenset({OTHER_SERVERS}))
@@ -96,17 +101,21 @@ class DistantResponses:
 
     def post(self, stored: StoredResponse) -> None:
         """Write a response soon, unless its request says that it is not to be stored."""
-        body = stored.body
-        if _NOT_STORED.search(body) and orjson.loads(body).get("store") is False:
-            return
-        packed = orjson.dumps(pack_responses([stored]))
-        if len(packed) < MAX_BYTES:
-            self._write(stored.session, stored.own_key, packed)
+        self._write(stored.session, stored.own_key, stored)
 
-    def _write(self, session: str, own: str, packed: bytes) -> None:
-        self._written.append((session, own, packed))
+    def _write(self, session: str, own: str, stored: StoredResponse | None) -> None:
+        self._written.append((session, own, stored))
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._write_soon())
+
+    async def _pack(self, stored: StoredResponse | None) -> bytes | None:
+        """Return a response as it is written, packed in turns; None if it is not to be."""
+        if stored is None:
+            return DELETED
+        leftovers: list[Any] = []
+        work = DividedWork(_pack_in_pieces(stored, leftovers), leftovers)
+        packed: bytes | None = await self._turns.finish(work)
+        return packed
 
     async def _write_soon(self) -> None:
         try:
@@ -127,8 +136,13 @@ class DistantResponses:
         async with self._writing:
             for _ in range(0, len(self._written), AT_ONCE):
                 batch = [*self._written][:AT_ONCE]
-                words = [word for each in batch for word in _as_words(each)]
-                await self._run(b"put", b"%d" % len(batch), *words)
+                words: list[bytes] = []
+                for session, own, stored in batch:
+                    packed = await self._pack(stored)
+                    if packed is not None:
+                        words += (session.encode(), own.encode(), packed)
+                if words:
+                    await self._run(b"put", b"%d" % (len(words) // 3), *words)
                 for each in batch:  # which may have gone for lack of room
                     if self._written and self._written[0] is each:
                         self._written.popleft()
@@ -160,7 +174,7 @@ class DistantResponses:
         reply = await self._perform_here(operation)
         after = stored.find(response_id, session)
         if before is not None and after is None:
-            self._write(session, before.own_key, DELETED)
+            self._write(session, before.own_key, None)
         elif after is not None and after is not before:
             self.post(after)
         if after is not before:
@@ -226,7 +240,7 @@ class DistantResponses:
             if known is not None:
                 stored.remove(known.key)
             return False
-        for each in unpack_responses(orjson.loads(packed)):
+        for each in unpack_responses(await self._turns.perform(decode_in_pieces(packed))):
             known = stored.find(response_id, session)
             if known is None or known != each:
                 stored.append(each)
@@ -236,6 +250,17 @@ class DistantResponses:
         return await self._store.run(responses_script(), words)
 
 
-def _as_words(written: tuple[str, str, bytes]) -> list[bytes]:
-    session, own, packed = written
-    return [session.encode(), own.encode(), packed]
+def _pack_in_pieces(stored: StoredResponse, leftovers: list[Any]) -> Pieces[bytes | None]:
+    """Return a response as it is written; None if that is too large, or if its request says that it
+    is not to be stored. `leftovers` are those of `DividedWork`."""
+    body = stored.body
+    if _NOT_STORED.search(body):
+        yield False
+        request = yield from decode_in_pieces(body, leftovers)
+        if request.get("store") is False:
+            return None
+    packed = yield from pack_responses([stored])
+    pieces = yield from encode_in_pieces(packed)
+    yield True
+    text = b"".join(pieces)
+    return text if len(text) < MAX_BYTES else None

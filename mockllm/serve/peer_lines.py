@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mockllm.serve.peer_messages import read_message, write_message
+from mockllm.serve.turns import Turns
 
 
 class NoAnswer(Enum):
@@ -30,10 +31,12 @@ def is_stopped(pid: int) -> bool:
 
 class PeerLine:
     """A connection to the process that listens at `path`, for messages one after the other. It is
-    opened when it is first used, and again after a failure."""
+    opened when it is first used, and again after a failure. Large messages are encoded and decoded
+    in `turns`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, turns: Turns | None = None) -> None:
         self._path = path
+        self._turns = turns or Turns()
         self._lock = asyncio.Lock()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -53,8 +56,8 @@ class PeerLine:
             if self._streams is None:
                 self._streams = await asyncio.open_unix_connection(self._path)
             reader, writer = self._streams
-            write_message(writer, message)
-            answer = await read_message(reader)
+            await write_message(writer, message, self._turns)
+            answer = await read_message(reader, self._turns)
             is_answered = True
             return answer
         finally:

@@ -7,28 +7,42 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import orjson
 
-from mockllm.exchange import Reply, Request
-from mockllm.limits import MIB
+from mockllm.exchange import Reply, Request, Step
+from mockllm.limits import KIB, MIB
+from mockllm.matching.effort import Pieces
+from mockllm.serve.turns import Turns
 from mockllm.state.responses import StoredResponse
+from mockllm.wire import jsontext
+from mockllm.wire.json_pieces import loads_in_pieces
 from mockllm.wire.placeholders import FreshValues
 
 MAX_MESSAGE = 256 * MIB
 
 _LENGTH_BYTES = 4
+_MAX_UNDIVIDED = 128 * KIB  # bytes of a message that is decoded at once
 
 
-def write_message(writer: asyncio.StreamWriter, message: Any) -> None:
-    """Write `message`, any JSON value. The caller drains the writer."""
-    text = orjson.dumps(message)
-    writer.write(len(text).to_bytes(_LENGTH_BYTES) + text)
+async def write_message(writer: asyncio.StreamWriter, message: Any, turns: Turns) -> None:
+    """Write `message`, any JSON value, and drain the writer. A large one is encoded in `turns`."""
+    if not jsontext.takes_long(message):
+        text = orjson.dumps(message)
+        writer.write(len(text).to_bytes(_LENGTH_BYTES) + text)
+        await writer.drain()
+        return
+    pieces: list[bytes] = await turns.perform(encode_in_pieces(message))
+    writer.write(sum(map(len, pieces)).to_bytes(_LENGTH_BYTES))
+    for piece in pieces:
+        writer.write(piece)
+        await writer.drain()
 
 
-async def read_message(reader: asyncio.StreamReader) -> Any:
-    """Read one message.
+async def read_message(reader: asyncio.StreamReader, turns: Turns) -> Any:
+    """Read one message. A large one is decoded in `turns`.
 
     Raises:
         OSError: the message is too long.
@@ -37,7 +51,29 @@ async def read_message(reader: asyncio.StreamReader) -> Any:
     length = int.from_bytes(await reader.readexactly(_LENGTH_BYTES))
     if length > MAX_MESSAGE:
         raise OSError(f"a message of {length:,} bytes")
-    return orjson.loads(await reader.readexactly(length))
+    text = await reader.readexactly(length)
+    if length <= _MAX_UNDIVIDED:
+        return orjson.loads(text)
+    return await turns.perform(decode_in_pieces(text))
+
+
+def encode_in_pieces(message: Any) -> Pieces[list[bytes]]:
+    """Return a message as pieces of JSON, made with pauses (`effort.Pieces`)."""
+    made: list[bytes] = []
+    for piece in jsontext.dumps_in_pieces(message):
+        made.append(piece)
+        yield False
+    return made
+
+
+def decode_in_pieces(text: bytes, leftovers: list[Any] | None = None) -> Pieces[Any]:
+    """Return a message that is JSON, with pauses (`effort.Pieces`). `leftovers` are those of
+    `loads_in_pieces`."""
+    try:
+        return (yield from loads_in_pieces(text, leftovers))
+    except ValueError:  # beyond its bounds
+        yield True
+        return orjson.loads(text)
 
 
 def _text(data: bytes) -> str:
@@ -61,36 +97,49 @@ def unpack_request(packed: Any) -> Request:
     return Request.of(method, path, lines, _bytes(body), query=query)
 
 
-def pack_reply(reply: Reply) -> Any:
-    """Return `reply` as a JSON value: without pauses and with a complete ending."""
+def pack_reply(reply: Reply) -> Pieces[Any]:
+    """Return `reply` as a JSON value: without pauses in its delivery and with a complete ending. It
+    is made with pauses (`effort.Pieces`)."""
     headers = [[_text(name), _text(value)] for name, value in reply.headers]
-    return [reply.status, headers, reply.streamed, [_text(step.data) for step in reply.steps]]
+    steps: list[list[str]] = []
+    for step in reply.steps:
+        steps.append([_text(piece) for piece in step.pieces])
+        yield False
+    return [reply.status, headers, reply.streamed, steps]
 
 
-def unpack_reply(packed: Any) -> Reply:
-    """Return the reply that `pack_reply` packed."""
-    status, headers, streamed, steps = packed
+def unpack_reply(packed: Any) -> Pieces[Reply]:
+    """Return the reply that `pack_reply` packed, with pauses (`effort.Pieces`)."""
+    status, headers, streamed, packed_steps = packed
     lines = tuple((_bytes(name), _bytes(value)) for name, value in headers)
-    frames = map(_bytes, steps)
+    steps: list[Step] = []
+    for pieces in packed_steps:
+        yield False
+        steps.append(Step(tuple(map(_bytes, pieces))))
     if streamed:
-        return Reply.stream(status, lines, frames)
-    return Reply.whole(status, lines, b"".join(frames))
+        return Reply(status, lines, tuple(steps), streamed=True)
+    body = tuple(chain.from_iterable(step.pieces for step in steps))
+    return Reply(status, lines, (Step(body or (b"",)),))
 
 
-def pack_responses(responses: Iterable[StoredResponse]) -> Any:
-    """Return `responses` as two lists. The first has each answer once, because all responses of a
-    mock share it."""
+def pack_responses(responses: Iterable[StoredResponse]) -> Pieces[Any]:
+    """Return `responses` as two lists, made with pauses (`effort.Pieces`). The first has each
+    answer once, because all responses of a mock share it."""
     answers: list[Any] = []
     places: dict[tuple[int, int, object], int] = {}
     deliveries = []
     for stored in responses:
+        body: list[str] = []
+        for start in range(0, len(stored.body), MIB):
+            yield False
+            body.append(_text(stored.body[start : start + MIB]))
         shared = (id(stored.response), id(stored.events), stored.chunk)
         if shared not in places:
             places[shared] = len(answers)
             answers.append([stored.response, stored.chunk, stored.events])
         fresh = list(map(_text, stored.fresh))
         rest = [stored.cancelled, stored.session, stored.answer_size]
-        deliveries.append([_text(stored.body), places[shared], fresh, *rest])
+        deliveries.append(["".join(body), places[shared], fresh, *rest])
     return [answers, deliveries]
 
 

@@ -168,7 +168,8 @@ class Peers:
         turns: Turns | None = None,
     ) -> None:
         self._app = app
-        self._own = OwnResponses(app, turns or Turns())
+        self._turns = turns or Turns()
+        self._own = OwnResponses(app, self._turns)
         self._calls = calls
         self._own_server: asyncio.Server | None = None
         self._asking: set[asyncio.StreamWriter] = set()
@@ -223,7 +224,8 @@ class Peers:
         changed = [each for key, each in stored.items() if known.get(key) is not each]
         removed = [key for key in known if key not in stored]
         if self._paths and (changed or removed):
-            message = {"import": pack_responses(changed), "removed": removed}
+            packed = await self._turns.perform(pack_responses(changed))
+            message = {"import": packed, "removed": removed}
             answer = await self._ask(self._place.slot, message, MAX_HANDOVER)
             if isinstance(answer, NoAnswer):
                 reason = "worker %d could not hand over %d responses"
@@ -270,7 +272,7 @@ class Peers:
         answers = await asyncio.gather(*(self._ask(slot, message, MAX_WAIT) for slot in slots))
         for answer in answers:
             if answer is not None and not isinstance(answer, NoAnswer):
-                return unpack_reply(answer)
+                return await self._turns.perform(unpack_reply(answer))
         if NoAnswer.BUSY in answers:
             return self._app.render_error(operation.request, ClientError(503, BUSY_PEER))
         return None
@@ -280,7 +282,7 @@ class Peers:
 
     async def _ask(self, slot: int, message: Any, seconds: float) -> Any:
         """Return the answer of the worker in `slot`, or why there is none after `seconds`."""
-        line = PeerLine(self._paths[slot])
+        line = PeerLine(self._paths[slot], self._turns)
         try:
             return await line.ask(message, seconds)
         finally:
@@ -290,9 +292,10 @@ class Peers:
         self._asking.add(writer)
         try:
             while True:
-                answer = self._answer(await read_message(reader))
-                write_message(writer, await answer if isinstance(answer, Awaitable) else answer)
-                await writer.drain()
+                answer = self._answer(await read_message(reader, self._turns))
+                if isinstance(answer, Awaitable):
+                    answer = await answer
+                await write_message(writer, answer, self._turns)
         except (OSError, asyncio.IncompleteReadError):
             pass  # the other worker has no further question, has died or no longer waits
         except asyncio.CancelledError:
@@ -311,7 +314,7 @@ class Peers:
                 return self._earlier.tell(response_id, session, known)
             case {"export": _}:
                 self._handed_over = self._stored_by_key()
-                return pack_responses(self._handed_over.values())
+                return self._turns.perform(pack_responses(self._handed_over.values()))
             case {"import": responses, "removed": keys}:
                 self._import(responses)
                 for key in keys:
@@ -323,7 +326,7 @@ class Peers:
     async def _decide(self, request: Request) -> Any:
         """Return the reply to a request that another worker received; None if it is not known."""
         reply = await self._own.reply_to(request)
-        return None if reply is None else pack_reply(reply)
+        return None if reply is None else await self._turns.perform(pack_reply(reply))
 
     def _import(self, packed: Any) -> None:
         for stored in unpack_responses(packed):

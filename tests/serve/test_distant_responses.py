@@ -12,18 +12,24 @@ from typing import Any
 import orjson
 import pytest
 
+from mockllm import Config
 from mockllm.app import App
 from mockllm.endpoints import stored_responses
 from mockllm.engine.asking import without_pauses
 from mockllm.engine.building import build_engine
 from mockllm.engine.decision import Decision, FindElsewhere, ForwardRequest, Question
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load
 from mockllm.exchange import Request
+from mockllm.matching.effort import finish
 from mockllm.serve import distant_responses, redis_store
 from mockllm.serve.distant_responses import DistantResponses
+from mockllm.serve.peer_messages import pack_responses
 from mockllm.serve.redis_address import RedisAddress
+from mockllm.serve.redis_link import Script
 from mockllm.serve.redis_store import Member, RedisStore
 from mockllm.state.operations import EndSession
-from mockllm.state.responses import make_unique_id
+from mockllm.state.responses import StoredResponse, make_unique_id
 from mockllm.state.store import StateUnavailableError
 from mockllm.wire.placeholders import FreshValues, id_tail
 from tests.support.observed import request
@@ -35,6 +41,7 @@ from tests.support.redis_servers import (
     shared_client,
     shared_server,
 )
+from tests.support.turns import CountedTurns
 
 pytestmark = [pytest.mark.anyio, needs_redis]
 
@@ -349,3 +356,30 @@ async def test_a_conversation_is_unknown_while_redis_is_lost(
     monkeypatch.setattr(one.responses, "_peers", Peers())
     assert await one.responses.perform([FindElsewhere("resp_x", "")]) == ["of a peer"]
     await one.responses.find_earlier("resp_x", "")
+
+
+@pytest.mark.parametrize("store", [True, False])
+async def test_a_large_response_is_packed_in_pieces_soon(store: bool) -> None:
+    written: list[bytes] = []
+
+    class Runner:
+        async def run(self, script: Script, arguments: Sequence[bytes]) -> None:
+            written.extend(arguments)
+
+    app = App(Engine(load(Config.from_dict({"mocks": [{"reply": "ok"}]}))))
+    turns = CountedTurns()
+    responses = DistantResponses(app, Runner(), None, turns)
+    items = [{"role": "user", "content": "hello"}] * 20_000
+    members = {"model": "m", "input": items, "metadata": {"store": False}, "store": store}
+    body = orjson.dumps(members)
+    fresh = FreshValues(b"0" * 20, b"1" * 10, b"2" * 29)
+    stored = StoredResponse(body, {"output": ["x" * 1_000_000]}, "word", None, fresh)
+
+    responses.post(stored)
+    at_once = list(written)
+    await until(lambda: not responses._written)
+
+    assert at_once == []
+    assert sum(turns.pauses) > 5
+    packed = [orjson.loads(each) for each in written[4:]]
+    assert packed == ([finish(pack_responses([stored]))] if store else [])

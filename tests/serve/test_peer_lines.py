@@ -14,6 +14,7 @@ import pytest
 
 from mockllm.serve.peer_lines import NoAnswer, PeerLine, is_stopped
 from mockllm.serve.peer_messages import read_message, write_message
+from mockllm.serve.turns import Turns
 from tests.support.processes import needs_proc, posix
 
 pytestmark = [pytest.mark.anyio, posix]
@@ -41,13 +42,13 @@ class Peer:
         self._writers.append(writer)
         while not reader.at_eof():
             try:
-                message: Any = await read_message(reader)
+                message: Any = await read_message(reader, Turns())
             except asyncio.IncompleteReadError:
                 break
             if message == "close":
                 writer.close()
             elif message != "wait":
-                write_message(writer, message)
+                await write_message(writer, message, Turns())
 
 
 async def test_messages_are_answered_one_after_the_other(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import Headers, Reply, Request, Step
+from mockllm.matching.effort import finish
 from mockllm.serve.peer_messages import (
     MAX_MESSAGE,
     pack_reply,
@@ -20,8 +21,10 @@ from mockllm.serve.peer_messages import (
     unpack_responses,
     write_message,
 )
+from mockllm.serve.turns import Turns
 from mockllm.state.responses import StoredResponse
 from mockllm.wire.placeholders import FreshValues
+from tests.support.turns import CountedTurns
 
 ALL_BYTES = bytes(range(256))
 FRESH = FreshValues(b"0" * 20, b"1" * 10, b"2" * 29)
@@ -36,12 +39,19 @@ class Written:
     def write(self, data: bytes) -> None:
         self.data += data
 
+    async def drain(self) -> None:
+        pass
+
 
 def written(*messages: Any) -> bytes:
     """The bytes of `messages` on a connection."""
     writer = Written()
-    for message in messages:
-        write_message(cast("asyncio.StreamWriter", writer), message)
+
+    async def write_all() -> None:
+        for message in messages:
+            await write_message(cast("asyncio.StreamWriter", writer), message, Turns())
+
+    asyncio.run(write_all())
     return writer.data
 
 
@@ -52,7 +62,7 @@ def read(data: bytes, count: int = 1) -> list[Any]:
         reader = asyncio.StreamReader()
         reader.feed_data(data)
         reader.feed_eof()
-        return [await read_message(reader) for _ in range(count)]
+        return [await read_message(reader, Turns()) for _ in range(count)]
 
     return asyncio.run(read_all())
 
@@ -61,6 +71,11 @@ def transferred(message: Any) -> Any:
     """`message` as the other worker reads it."""
     (arrived,) = read(written(message))
     return arrived
+
+
+def sent(reply: Reply) -> Reply:
+    """A reply as the other worker receives it."""
+    return finish(unpack_reply(transferred(finish(pack_reply(reply)))))
 
 
 # --- Strategies -----------------------------------------------------------------------------------
@@ -118,12 +133,12 @@ def test_a_request_arrives_as_it_was_sent(request: Request) -> None:
 
 @given(replies())
 def test_a_reply_arrives_as_it_was_sent(reply: Reply) -> None:
-    assert unpack_reply(transferred(pack_reply(reply))) == reply
+    assert sent(reply) == reply
 
 
 @given(st.lists(stored_responses(), max_size=4))
 def test_stored_responses_arrive_as_they_were_sent(responses: list[StoredResponse]) -> None:
-    assert list(unpack_responses(transferred(pack_responses(responses)))) == responses
+    assert list(unpack_responses(transferred(finish(pack_responses(responses))))) == responses
 
 
 def test_every_byte_arrives_in_headers_and_bodies() -> None:
@@ -133,8 +148,8 @@ def test_every_byte_arrives_in_headers_and_bodies() -> None:
     stored = StoredResponse(ALL_BYTES, {}, "word", None, FRESH)
 
     assert unpack_request(transferred(pack_request(request))) == request
-    assert unpack_reply(transferred(pack_reply(stream))) == stream
-    assert list(unpack_responses(transferred(pack_responses([stored])))) == [stored]
+    assert sent(stream) == stream
+    assert list(unpack_responses(transferred(finish(pack_responses([stored]))))) == [stored]
 
 
 def test_a_request_keeps_the_order_of_repeated_headers() -> None:
@@ -146,31 +161,31 @@ def test_a_request_keeps_the_order_of_repeated_headers() -> None:
     assert arrived.first_values == {b"a": b"1", b"b": b"2"}
 
 
-def test_pieces_of_a_step_arrive_joined_and_without_pauses() -> None:
+def test_steps_arrive_without_pauses() -> None:
     reply = Reply(200, (), (Step((b"a", b"b"), 0.5), Step((b"c",))), streamed=True, before_head=1.0)
 
-    arrived = unpack_reply(transferred(pack_reply(reply)))
+    arrived = sent(reply)
 
-    assert arrived == Reply.stream(200, (), [b"ab", b"c"])
+    assert arrived == Reply(200, (), (Step((b"a", b"b")), Step((b"c",))), streamed=True)
 
 
 def test_steps_of_a_reply_that_is_not_streamed_arrive_as_one_body() -> None:
     reply = replace(Reply.stream(200, (), [b"ab", b"c"]), streamed=False)
 
-    assert unpack_reply(transferred(pack_reply(reply))) == Reply.whole(200, (), b"abc")
+    assert sent(reply) == Reply(200, (), (Step((b"ab", b"c")),))
 
 
 def test_a_lazy_stream_arrives_with_all_its_steps() -> None:
     reply = Reply.lazy_stream(200, (), lambda: [b"a", b"b"])
 
-    assert unpack_reply(transferred(pack_reply(reply))) == Reply.stream(200, (), [b"a", b"b"])
+    assert sent(reply) == Reply.stream(200, (), [b"a", b"b"])
 
 
 def test_responses_of_one_mock_share_its_answer_before_and_after() -> None:
     answer = {"output": ["long"]}
     responses = [StoredResponse(b"%d" % number, answer, "word", None, FRESH) for number in range(3)]
 
-    packed = transferred(pack_responses(responses))
+    packed = transferred(finish(pack_responses(responses)))
     first, *others = unpack_responses(packed)
 
     assert packed[0] == [[answer, "word", None]]
@@ -185,7 +200,30 @@ def test_equal_answers_with_other_chunks_or_events_are_not_shared() -> None:
         StoredResponse(b"", answer, "word", [{"type": "error"}], FRESH),
     ]
 
-    assert list(unpack_responses(transferred(pack_responses(responses)))) == responses
+    assert list(unpack_responses(transferred(finish(pack_responses(responses))))) == responses
+
+
+def test_what_is_large_is_packed_sent_and_unpacked_in_pieces() -> None:
+    steps = (Step((b"a" * 100_000,) * 20), *[Step((b"b" * 100,))] * 2_000)
+    reply = Reply(200, (), steps, streamed=True)
+    stored = StoredResponse(b"x" * 1_000_000, {"a": "y" * 1_000_000}, "word", None, FRESH)
+    turns = CountedTurns()
+
+    async def exchange() -> list[Any]:
+        reader, writer = asyncio.StreamReader(), Written()
+        for pieces in (pack_reply(reply), pack_responses([stored])):
+            packed = await turns.perform(pieces)
+            await write_message(cast("asyncio.StreamWriter", writer), packed, turns)
+        reader.feed_data(writer.data)
+        first, second = [await read_message(reader, turns) for _ in range(2)]
+        return [await turns.perform(unpack_reply(first)), *unpack_responses(second)]
+
+    arrived = asyncio.run(exchange())
+
+    assert arrived == [reply, stored]
+    assert len(turns.pauses) == 7
+    assert min(turns.pauses) >= 1
+    assert turns.pauses[0] >= len(steps)
 
 
 # --- The connection -------------------------------------------------------------------------------
