@@ -25,7 +25,6 @@ from mockllm.serve.distant_responses import DistantResponses
 from mockllm.serve.garbage import GarbageCollector
 from mockllm.serve.gates import Gates
 from mockllm.serve.listener import Listener
-from mockllm.serve.metrics_board import MetricsBoard
 from mockllm.serve.peers import Peers, Place
 from mockllm.serve.process_journal import record
 from mockllm.serve.redis_store import RedisStore
@@ -36,7 +35,6 @@ from mockllm.serve.shared_changes import SharedChanges
 from mockllm.serve.shared_pools import SharedPools
 from mockllm.serve.state_folder import remove_folder
 from mockllm.serve.supervisor_channel import Signal, SupervisorChannel
-from mockllm.serve.timing_board import TimingBoard
 from mockllm.serve.turns import Turns
 from mockllm.state.operations import Reset
 
@@ -179,10 +177,7 @@ class _Process:
         )
         if self._store is not None or self._shared_state is not None:
             self._service.shared_pools = SharedPools(app, clock.set_others)
-        self._sampler: Sampler | None = None
-        if settings.metrics is not None and meter is not None:
-            self._sampler = sampler = Sampler(self._service, meter)
-            app.show_metrics(_metrics_page(settings.metrics, sampler, settings.timing), meter)
+        self._sampler = _show_metrics(self._service, settings)
         if settings.control is not None:
             turn_on(
                 self._service,
@@ -350,14 +345,21 @@ def _share_state(app: App, settings: Settings, place: Place | None) -> SharedSto
     return store
 
 
-def _metrics_page(board: MetricsBoard, sampler: Sampler, timing: TimingBoard) -> MetricsPage:
-    """Return what answers ``GET /metrics``."""
+def _show_metrics(service: Service, settings: Settings) -> Sampler | None:
+    """Have the app answer ``GET /metrics``, and return what samples this process for it; None if it
+    does not."""
+    board, meter = settings.metrics, service.meter
+    if board is None or meter is None:
+        return None
+    sampler = Sampler(service, meter)
 
     def read() -> Sums:
         sampler.sample()
         return board.sums()
 
-    return MetricsPage(read, timing.total, vllm=board.vllm)
+    page = MetricsPage(read, settings.timing.total, vllm=board.vllm)
+    service.app.show_metrics(page, meter)
+    return sampler
 
 
 def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
