@@ -165,14 +165,14 @@ def compile_table(
 
 
 class _TableReview:
-    """Reviews the mocks of one API, and compiles their rules. `listed` has those of its `own` list
-    first, so many. What is found is added to `problems`, or noted in `shared`."""
+    """Reviews the mocks of one API, and compiles their rules. `listed` begins with those of its own
+    list, `own_count` of them. What is found is added to `problems`, or noted in `shared`."""
 
     def __init__(
         self,
         api: API,
         listed: Sequence[_Listed],
-        own: int,
+        own_count: int,
         shared: SharedMocks,
         confirm: Confirm,
         problems: list[Problem],
@@ -180,7 +180,7 @@ class _TableReview:
         self._api = api
         self._sdk = api.sdk()
         self._listed = listed
-        self._own = own
+        self._own_count = own_count
         self._shared = shared
         self._confirm = confirm
         self._problems = problems
@@ -196,7 +196,7 @@ class _TableReview:
     def _compile(self, index: int, require_auth: bool) -> Rule | None:
         mock, place, _, mistakes, form = self._listed[index]
         if mistakes:  # further checks need valid JSON
-            self._problems += mistakes if index < self._own else ()
+            self._problems += mistakes if index < self._own_count else ()
             return None
         notes = self._reviewed.notes(form, place)
         if notes is not None:  # of this form a review finds nothing else
@@ -219,10 +219,10 @@ class _TableReview:
 
     def _note_unanswerable(self, index: int, reason: str) -> None:
         """Note why a mock never answers in this API."""
-        if index < self._own:
+        if index < self._own_count:
             self._problems.append(unanswerable.never(reason, self._listed[index].place))
         else:
-            self._shared.never_matches(index - self._own, self._api, reason)
+            self._shared.never_matches(index - self._own_count, self._api, reason)
 
     def _review_whole(self, rule: Rule, mock: AnyMock, place: Place) -> None:
         """Review what a mock compares with the whole of a message or an input, if it does."""
@@ -247,22 +247,22 @@ def _of_other_apis(api: API, listed: Sequence[_Listed]) -> Iterator[Rule]:
 
 
 def _hidden(
-    api: API, rules: Sequence[Rule], listed: Sequence[_Listed], own: int, shared: SharedMocks
+    api: API, rules: Sequence[Rule], listed: Sequence[_Listed], own_count: int, shared: SharedMocks
 ) -> Iterator[Problem]:
     """Yield the problems of mocks in the API's own list that earlier ones hide; of those that every
-    API has, tell `shared`. `listed` has the former, of which there are `own`, then the latter."""
+    API has, tell `shared`. `listed` has the former, `own_count` of them, then the latter."""
     missed: list[Rule] = []
     for rule, covering in find_shadowed(rules, missed):
         by_script = listed[covering.index].mock.fails_at_end
-        if rule.index < own:
+        if rule.index < own_count:
             place = listed[rule.index].place
             yield unreachable(covering.label, place, by_script=by_script)
         else:
             is_default = bool(rule.predicates) and not covering.predicates
             hiding = Covering(covering.label, is_default, by_script)
-            shared.hide(rule.index - own, api, hiding)
+            shared.hide(rule.index - own_count, api, hiding)
     if api is not _CONVERSATIONS[0]:  # those that every API has are told of once
-        missed = [rule for rule in missed if rule.index < own]
+        missed = [rule for rule in missed if rule.index < own_count]
     if missed:
         yield not_compared(missed, [each.place for each in listed])
 
