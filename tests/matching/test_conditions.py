@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mockllm.matching import specification
 from mockllm.matching.index import RuleIndex
 from mockllm.prompt import Earlier, Prompt, ToolCall
+from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.openai.chat import CHAT
 from mockllm.providers.openai.responses import RESPONSES
 from tests.matching.test_index import check_index
@@ -18,6 +19,7 @@ from tests.support.conversations import (
     Conversation,
     as_chat,
     as_messages,
+    as_messages_in_blocks,
     as_responses,
     conversations,
 )
@@ -47,7 +49,7 @@ def test_a_match_has_the_same_verdict_in_every_api(
 ) -> None:
     verdicts = [
         compile_rule(api, match).difference(ask(conversation), {})
-        for api, ask in zip(APIS, ASK, strict=True)
+        for api, ask in zip((*APIS, MESSAGES), (*ASK, as_messages_in_blocks), strict=True)
     ]
 
     reasons = {None if difference is None else difference.reason() for difference in verdicts}

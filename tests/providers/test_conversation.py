@@ -13,12 +13,15 @@ from tests.support.conversations import (
     Conversation,
     as_chat,
     as_messages,
+    as_messages_in_blocks,
     as_responses,
     conversations,
 )
 from tests.support.strategies import ask_chat, ask_embeddings, ask_messages, ask_responses
 
-AS_EACH_API = pytest.mark.parametrize("ask", [as_chat, as_messages, as_responses])
+AS_EACH_API = pytest.mark.parametrize(
+    "ask", [as_chat, as_messages, as_messages_in_blocks, as_responses]
+)
 
 
 @AS_EACH_API

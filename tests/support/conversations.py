@@ -109,6 +109,27 @@ def as_chat(conversation: Conversation) -> Prompt:
 
 
 def as_messages(conversation: Conversation) -> Prompt:
+    return _ask_messages(conversation, _blocks(conversation))
+
+
+def as_messages_in_blocks(conversation: Conversation) -> Prompt:
+    """As Anthropic's clients write it: the results of a round in one message, in which the words
+    behind them are blocks too."""
+    joined: list[Json] = []
+    for message in _blocks(conversation):
+        before = joined[-1] if joined else {}
+        if before.get("role") == "user" == message["role"] and _are_results(before["content"]):
+            before["content"] += message["content"]
+        else:
+            joined.append(message)
+    return _ask_messages(conversation, joined)
+
+
+def _are_results(blocks: list[Json]) -> bool:
+    return all(block["type"] == "tool_result" for block in blocks)
+
+
+def _blocks(conversation: Conversation) -> list[Json]:
     messages: list[Json] = []
     for message in conversation.messages:
         blocks: list[Json] = [{"type": "text", "text": text} for text in message.texts]
@@ -121,6 +142,10 @@ def as_messages(conversation: Conversation) -> Prompt:
         ]
         role = "assistant" if message.role == "assistant" else "user"
         messages.append({"role": role, "content": blocks})
+    return messages
+
+
+def _ask_messages(conversation: Conversation, messages: list[Json]) -> Prompt:
     system = [{"type": "text", "text": text} for text in conversation.instructions]
     tools = [{"name": name, "input_schema": {}} for name in conversation.tools]
     named = {"type": "json_schema", "schema": {"title": conversation.schema}}
