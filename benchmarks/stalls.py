@@ -355,6 +355,9 @@ SHAPES: dict[str, Shape] = {
         filled(_CHAT + USER + b"," + _CALL + b'"arguments":"[1', b",1", b']"}}]}]}'),
         ("plain", "any", "exact call"),
     ),
+    "long item": Shape(
+        RESPONSES, filled(_ITEMS + b'{"role":"user","content":"', b"word ", b'"}]}'), ("user",)
+    ),
     "item text": Shape(RESPONSES, _STORED["item text"], ("plain", "user", "echo")),
     "item text, streamed": Shape(
         RESPONSES,

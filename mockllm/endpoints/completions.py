@@ -43,6 +43,7 @@ from mockllm.replies.faults import NoSuchPlaceError
 from mockllm.replies.headers import set_headers
 from mockllm.state.choosing import Choice, Chosen
 
+MAX_COPIED = 32 * 1024  # bytes of a body that are copied for each prompt
 _FAILURES = {"context_length": TOO_MANY_TOKENS}
 """The failures that differ from those of Chat Completions."""
 
@@ -140,8 +141,12 @@ def _ask(
 
 def _numbered(request: Request, place: int) -> Request:
     """Return the request for the prompt at `place`, for which other words are generated than for
-    those at others."""
-    return request._replace(body=b"%d %b" % (place, request.body))
+    those at others. Of a large body its size and its end tell it from others: to copy 60 MB takes
+    40 ms."""
+    body = request.body
+    if len(body) > MAX_COPIED:
+        body = b"%d %b" % (len(body), body[-MAX_COPIED:])
+    return request._replace(body=b"%d %b" % (place, body))
 
 
 def _make(

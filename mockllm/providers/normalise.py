@@ -132,6 +132,7 @@ MAX_FREED = 20  # normalised parts within a part, which are let go of at once
 
 _Made = list[Any] | None
 
+_JOINED_AT_ONCE = 256 * KIB  # characters; each time, they are added to those before
 _T = TypeVar("_T")
 
 
@@ -168,12 +169,15 @@ def gather(found: Iterable[_T | None]) -> Generator[None, None, list[_T]]:
 
 def write_in_pieces(members: Members) -> Generator[None, None, str]:
     """The compact JSON of a large object, with pauses."""
-    pieces = []
+    written, pieces, size = "", [], 0
     for piece in jsontext.dumps_in_pieces(members):
         pieces.append(piece.decode())
+        size += len(piece)
+        if size > _JOINED_AT_ONCE:
+            written += "".join(pieces)  # grows in place; to join 60 MB at once takes 40 ms
+            pieces, size = [], 0
         yield
-    written = "".join(pieces)
-    yield
+    written += "".join(pieces)
     return written
 
 

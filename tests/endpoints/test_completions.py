@@ -36,6 +36,17 @@ def test_a_demo_echoes_a_prompt_too() -> None:
     assert told(decision)["choices"][0]["text"] == "<hu>"
 
 
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_other_words_are_generated_for_each_prompt(size: int) -> None:
+    mocks = [{"reply": {"generate": {"tokens": 5}}}]
+    engine = LoneApp(Engine(load(Config.from_dict({"mocks": mocks}))))
+    body = {"model": "m", "prompt": ["a" * size, "b" * size]}
+
+    choices = told(ask("POST", "/v1/completions", body=body, engine=engine))["choices"]
+
+    assert choices[0]["text"] != choices[1]["text"]
+
+
 async def test_a_chat_mock_answers_a_prompt(openai: AsyncOpenAI) -> None:
     answer = await openai.completions.create(model="m", prompt=["hi", "ho"])
 

@@ -356,3 +356,18 @@ def test_turns_and_strange_values_are_no_system_notes(message: Any) -> None:
     assert normalise.is_system_note(SYSTEM)
     assert normalise.is_system_note(NOTE)
     assert not normalise.is_system_note(message)
+
+
+@pytest.mark.parametrize("size", [1, 100_000, 256 * 1024, 3_000_000])
+@pytest.mark.parametrize("letter", ["a", "é", "🚀"])
+def test_an_item_is_written_in_pieces_as_at_once(size: int, letter: str) -> None:
+    item = {"role": "user", "content": [{"text": letter * 10}, {"text": "a" * size + letter}]}
+    writing = normalise.write_in_pieces(item)
+    while True:
+        try:
+            next(writing)
+        except StopIteration as end:
+            written = end.value
+            break
+
+    assert written == jsontext.dumps(item).decode()
