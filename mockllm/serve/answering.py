@@ -1,10 +1,11 @@
 """The answers of one connection, one after the other: from a request to a decision to bytes.
 
 An answer takes one of three ways. At once: if it is small, complete and without pauses, and the
-peer reads, it is sent with one write inside `data_received`, without a task. By the clock: if it is
-paced, a `PacedPlayer` sends it, without a task as well. In a task: if the request is large or the
-loop is busy (`serve.turns`), if a question must be answered before the decision, or if the answer
-pauses, is large, is generated while it is sent, or has a slow peer. Then a `Player` sends it.
+peer reads, it is sent with one write inside `data_received`, or at the end of the iteration
+(`serve.outbox`), without a task. By the clock: if it is paced, a `PacedPlayer` sends it, without a
+task as well. In a task: if the request is large or the loop is busy (`serve.turns`), if a question
+must be answered before the decision, or if the answer pauses, is large, is generated while it is
+sent, or has a slow peer. Then a `Player` sends it.
 """
 
 from __future__ import annotations
@@ -140,7 +141,8 @@ class Answering(PacedAnswers):
         trouble = match.trouble
         if trouble is not None and trouble.place:
             service.report(trouble)
-        decided = time.monotonic() - started
+        now = time.monotonic()
+        decided = now - started
         fresh = service.fresh_values.next(decided)
         if (
             ready is not None
@@ -149,17 +151,21 @@ class Answering(PacedAnswers):
             and not service.draining
             and request.method != "HEAD"
         ):
-            if self._read is not None and match.reusable and http.is_idle:
+            is_last = http.is_idle
+            if self._read is not None and match.reusable and is_last:
                 service.repeats.offer(self._read, request, decision)
             data = ready.finish(fresh)
             if session or admission is not None or service.is_observed:
-                self._write_at_once(request, decision, started, decided, fresh, data)
-                return
-            self._answers += 1
-            responses = service.app.responses
-            if request.path in responses.paths:
-                responses.store(request, decision, fresh)
-            self._transport.write(data)
+                self._conclude(request, decision, started, decided, fresh)
+            else:
+                self._answers += 1
+                responses = service.app.responses
+                if request.path in responses.paths:
+                    responses.store(request, decision, fresh)
+            if is_last:
+                service.outbox.send(self, data, now)
+            else:
+                self._transport.write(data)
             return
         self._deliver_otherwise(request, decision, started, decided, fresh)
 
@@ -186,7 +192,8 @@ class Answering(PacedAnswers):
         )
         if ready is not None and self._can_write:
             data = fill_fresh(b"".join(frame.data for frame in frames), fresh)
-            self._write_at_once(request, decision, started, decided, fresh, data)
+            self._conclude(request, decision, started, decided, fresh)
+            self._transport.write(data)
             if closes:
                 self._close_gently()
             return
@@ -211,15 +218,15 @@ class Answering(PacedAnswers):
         )
         self._begin(self._play(self._player, frames, decision, closes=closes))
 
-    def _write_at_once(
+    def _conclude(
         self,
         request: Request,
         decision: Decision,
         started: float,
         decided: float,
         fresh: FreshValues,
-        data: bytes,
     ) -> None:
+        """Do what is done about an answer before it is sent with one write."""
         service = self._service
         self._answers += 1
         if decision.session or request.path in service.app.responses.paths:
@@ -235,7 +242,6 @@ class Answering(PacedAnswers):
                 service.journal.note(request, decision, started, decided)
             except Exception as exc:
                 service.log_not_observed(request, exc)
-        self._transport.write(data)
 
     async def _play(
         self, player: Player, frames: Iterator[framing.Frame], decision: Decision, *, closes: bool

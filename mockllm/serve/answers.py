@@ -47,6 +47,7 @@ class Answers:
         self._peer_finished = asyncio.Event()  # it sends no more, but may still read
         self._answers = 0
         self._read: bytes | None = None  # what an idle connection has received at once, meanwhile
+        self._unwritten = b""  # an answer that waits for the end of the iteration (`serve.outbox`)
         # of an answer that takes time
         self._task: asyncio.Task[None] | None = None
         self._player: Sender | None = None
@@ -75,6 +76,22 @@ class Answers:
     def _is_busy(self) -> bool:
         """True while an answer takes time."""
         return self._task is not None or self._player is not None
+
+    # --- what is written at once, or nearly so ---
+
+    def write_now(self, data: bytes) -> None:
+        """Write an answer behind which nothing waits."""
+        self._transport.write(data)
+
+    def write_later(self, data: bytes) -> None:
+        """Keep an answer until `write_kept`, or until something has to follow it."""
+        self._unwritten = data
+
+    def write_kept(self) -> None:
+        """Write the answer that was kept, if it still is."""
+        data, self._unwritten = self._unwritten, b""
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
 
     # --- who is told ---
 

@@ -31,6 +31,7 @@ from mockllm.serve.clock import Clock
 from mockllm.serve.fresh_values import FreshValueSource
 from mockllm.serve.functions import Functions
 from mockllm.serve.gates import Gates
+from mockllm.serve.outbox import Outbox
 from mockllm.serve.reading import Readable, Reading
 from mockllm.serve.repeats import Repeats
 from mockllm.serve.shared_pools import SharedPools
@@ -128,6 +129,7 @@ class Service:
         self._unchecked: list[Connection] = []
         self._next_check: asyncio.Handle | None = None
         self.reading = Reading(self.connections)
+        self.outbox = Outbox()
         # of a server that stops
         self.draining = False
         self.last_call = 0.0

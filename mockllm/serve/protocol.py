@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from typing import cast
 
 from mockllm.engine.decision import Decision, Delivery, Match, Outcome
@@ -54,6 +55,8 @@ class HTTPProtocol(Answering, asyncio.Protocol):
             self.close_after_last_call()
 
     def data_received(self, data: bytes) -> None:
+        if self._unwritten:
+            self.write_kept()
         if self.phase is IDLE:
             repeats = self._service.repeats
             if repeats.rest:
@@ -65,7 +68,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
                     return
                 self._read = data
             if len(data) >= MIN_LARGE_READ:
-                self._receive_large(data)
+                self._receive_large(data, self._receive_first)
             else:
                 self._receive_first(data)
             self._read = None  # an idle connection keeps nothing
@@ -80,7 +83,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
 
     def _receive_any(self, data: bytes) -> None:
         if len(data) >= MIN_LARGE_READ:
-            self._receive_large(data)
+            self._receive_large(data, self._receive)
         else:
             self._receive(data)
 
@@ -94,7 +97,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
             waits = self._player.waits
         calls = self._questions is not None and self._questions.is_calling
         if self.phase is not Phase.ANSWERING or calls or waits:
-            close(self._transport)
+            self._close()
         return self._transport.can_write_eof()  # TLS has no half-close (in asyncio)
 
     def pause_writing(self) -> None:
@@ -142,7 +145,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
                 logger.debug("client read nothing for %g s; connection aborted", stuck)
                 self._transport.abort()
             case Expired.KEEP_ALIVE:
-                close(self._transport)
+                self._close()
             case Expired.HEAD:
                 limit = self._service.limits.head_time
                 reason = f"Timed out waiting for the request headers ({limit:g} s)"
@@ -169,7 +172,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         """Close after the service's `last_call` seconds, unless a request is being read or answered
         then. An answer that hangs is over at once: it would use up the time of all others."""
         if self._player is not None and self._player.hangs:
-            close(self._transport)
+            self._close()
         elif self._service.last_call:
             loop = asyncio.get_running_loop()
             loop.call_later(self._service.last_call, self.close_if_idle)
@@ -179,7 +182,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
     def close_if_idle(self) -> None:
         """Close unless a request is being read or answered."""
         if self.phase is Phase.IDLE:
-            close(self._transport)
+            self._close()
 
     def abort(self) -> None:
         """Close at once and drop unsent bytes."""
@@ -213,12 +216,12 @@ class HTTPProtocol(Answering, asyncio.Protocol):
             self._read = None  # a request that follows is not all that was received
             self._advance()
 
-    def _receive_large(self, data: bytes) -> None:
-        """Receive a large piece of a body. After too many of them in one iteration of the loop, the
-        others wait for the next one. If it completes a request that is answered at once, the time
-        is nearly all that of the answer, which `serve.turns` divides."""
+    def _receive_large(self, data: bytes, receive: Callable[[bytes], None]) -> None:
+        """Receive a large piece of a body, by `receive`. After too many of them in one iteration of
+        the loop, the others wait for the next one. If it completes a request that is answered at
+        once, the time is nearly all that of the answer, which `serve.turns` divides."""
         began, answers = time.monotonic(), self._answers
-        self._receive(data)
+        receive(data)
         is_tls = self._transport.get_extra_info("sslcontext") is not None
         spent = len(data) * (SECONDS_PER_TLS_BYTE if is_tls else SECONDS_PER_BYTE)
         if self._answers != answers + 1:
@@ -253,7 +256,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         if self._http.wants_continue():
             self._transport.write(framing.CONTINUE)
         if self._peer_finished.is_set():
-            close(self._transport)
+            self._close()
 
     def _reading_phase(self) -> Phase:
         if self._http.is_idle:
@@ -289,6 +292,11 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         self._transport.write(fill_fresh(refusal, self._service.fresh_values.next()))
         self._close_gently()
 
+    def _close(self) -> None:
+        """Close after what is written."""
+        self.write_kept()
+        close(self._transport)
+
     def _close_gently(self) -> None:
         """Close without losing what was sent: a close with unread bytes would reset the connection,
         and the peer might not receive the last answer (RFC 9112, section 9.6)."""
@@ -296,7 +304,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         self._service.lingering[self] = None
         self._transport.resume_reading()
         if self._peer_finished.is_set() or not self._transport.can_write_eof():
-            close(self._transport)
+            self._close()
         else:
             with contextlib.suppress(OSError):  # the peer has reset, and the loop will notice
                 self._transport.write_eof()  # if the peer does not close, `check` does

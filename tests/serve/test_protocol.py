@@ -8,6 +8,7 @@ import gzip
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from random import Random
 from typing import Any, cast
 
 import pytest
@@ -95,6 +96,7 @@ async def written(
             protocol.data_received(part)
         while protocol.phase is Phase.ANSWERING:
             await checkpoint()
+        await checkpoint()  # what waits is written
         protocol.connection_lost(None)
         found.append((transport.data.replace(CONTINUE, b""), transport.ends))
     return found
@@ -151,6 +153,43 @@ def test_reuse_changes_no_byte_after_many_look_ups_in_vain(
     remembered, fresh = asyncio.run(both())
 
     assert remembered == fresh
+
+
+@settings(max_examples=200)
+@given(conversations(), st.randoms(use_true_random=False))
+def test_what_is_received_together_changes_no_byte(
+    loaded: Loaded, connections: list[list[bytes]], random: Random
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mockllm.serve.outbox.MAX_LATE", 60.0)
+        together = asyncio.run(written_together(loaded, connections, random))
+
+    assert together == asyncio.run(written(loaded, connections, reuse=True))
+
+
+async def written_together(
+    loaded: Loaded, connections: list[list[bytes]], random: Random
+) -> list[tuple[bytes, list[str]]]:
+    """What `written` returns, if the loop receives from several connections in one iteration."""
+    service = Service(App(Engine(loaded)))
+    service.fresh_values = SameStamper()  # type: ignore[assignment]  # all that is called
+    ends = [(HTTPProtocol(service), Written()) for _ in connections]
+    for protocol, transport in ends:
+        protocol.connection_made(cast("Any", transport))
+    left = [iter(parts) for parts in connections]
+    places = [place for place, parts in enumerate(connections) for _ in parts]
+    random.shuffle(places)
+    for place in places:
+        ends[place][0].data_received(next(left[place]))
+        if random.random() < 0.2:
+            await checkpoint()
+    for protocol, _ in ends:
+        while protocol.phase is Phase.ANSWERING:
+            await checkpoint()
+    await checkpoint()  # what waits is written
+    for protocol, _ in ends:
+        protocol.connection_lost(None)
+    return [(transport.data.replace(CONTINUE, b""), transport.ends) for _, transport in ends]
 
 
 @pytest.mark.parametrize("message", MESSAGES)
@@ -216,6 +255,7 @@ async def conversation(
         protocol.data_received(part)
         while protocol.phase is Phase.ANSWERING and not transport.is_closing():
             await checkpoint()
+    await checkpoint()  # what waits is written
     protocol.connection_lost(None)
     return transport
 
@@ -414,6 +454,7 @@ def test_a_connection_with_its_last_answer_takes_no_slot(loaded: Loaded) -> None
             protocol, transport = HTTPProtocol(service), Written()
             protocol.connection_made(cast("Any", transport))
             protocol.data_received(get(target="/ready"))
+            await checkpoint()
             protocols.append(protocol)
             found.append(transport.data[9:12] or b",".join(map(str.encode, transport.ends)))
             if number == 3:  # two are served and two were refused

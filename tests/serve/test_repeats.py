@@ -201,6 +201,7 @@ class Serving:
         protocol.data_received(data)
         while protocol.phase is Phase.ANSWERING and not transport.ended:
             await checkpoint()
+        await checkpoint()  # what waits is written
         assert protocol._read is None
 
     @property
