@@ -67,8 +67,9 @@ async def test_no_answer_waits_for_many_others() -> None:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, an answer that can wait does."""
+    """However busy the machine is, an answer is made at once, and waits if it can."""
     monkeypatch.setattr("mockllm.serve.outbox.MAX_LATE", 60.0)
+    monkeypatch.setattr("mockllm.serve.turns.MAX_TURN", 60.0)
 
 
 def connect(service: Service) -> tuple[HTTPProtocol, Written]:
