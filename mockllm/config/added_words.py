@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypedDict
 
+from mockllm.config import foreign_words
 from mockllm.config.models import (
     MOCK_FIELDS,
     AnthropicRequestMatch,
+    Mock,
     OpenAIEmbeddingsRequestMatch,
     OpenAIRequestMatch,
     OpenAIResponseRequestMatch,
@@ -180,6 +182,10 @@ def _plain(value: Any) -> Any:
 
 
 def _unknown(word: str) -> Problem:
+    for model in (Mock, OpenAIRequestMatch):
+        foreign = foreign_words.find(model, word)
+        if foreign is not None:
+            return Problem(PLACE, f"unknown key {word!r}: {foreign.message}")
     hint = did_you_mean(closest(word, _KNOWN))
     expected = "the keys of a mock and of its match"
     return Problem(PLACE, f"unknown key {word!r}, expected {expected}{hint}")

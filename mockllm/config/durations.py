@@ -105,6 +105,11 @@ def find_suspicious(value: Any) -> Iterator[tuple[list[int | str], str]]:
                 todo += [([*path, index], entry) for index, entry in enumerate(found)]
 
 
+def is_duration(text: str) -> bool:
+    """True if a text is a duration with a unit."""
+    return _TEXT.fullmatch(text) is not None
+
+
 def describe_suspicious(seconds: float) -> str:
     """Describe a number of seconds that was surely meant as milliseconds."""
     return f'{spell(seconds)} seconds: {remedy(seconds)}, else "{spell(seconds)}s"'

@@ -14,7 +14,7 @@ from mockllm.config.json_remedies import explain
 from mockllm.config.json_scanner import Unexpected, scan
 from mockllm.config.mistakes import place_of
 from mockllm.config.source_text import MAX_REMARKS, Remark, SourceError, decode, position
-from mockllm.errors import ConfigError, Place, Problem
+from mockllm.errors import ConfigError, Place, Problem, closest, did_you_mean
 from mockllm.wire import jsontext
 
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -26,6 +26,9 @@ _OTHER_KINDS: Mapping[str, Callable[[int], bool]] = {
     "a socket": stat.S_ISSOCK,
     "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
 }
+
+
+MAX_NAMES = 1_000  # of files in a directory that are compared with one that is not there
 
 
 class FileData(NamedTuple):
@@ -55,7 +58,7 @@ def read_file(path: str | Path) -> FileData:
             raise ConfigError((Problem(file, message),))
         content = Path(path).read_bytes()
     except OSError as exc:
-        reason = exc.strerror or type(exc).__name__
+        reason = (exc.strerror or type(exc).__name__) + _similar(exc, Path(path))
         raise ConfigError((Problem(file, f"cannot be read: {reason}"),)) from exc
     is_yaml = Path(path).suffix.lower() in YAML_SUFFIXES
     try:
@@ -68,6 +71,18 @@ def read_file(path: str | Path) -> FileData:
         for path, message, severity in islice(remarks, MAX_REMARKS)
     )
     return FileData(data, tuple(problems))
+
+
+def _similar(error: OSError, path: Path) -> str:
+    """Return the name of a file beside the one that is not there and was probably meant."""
+    if not isinstance(error, FileNotFoundError):
+        return ""
+    try:
+        names = [each.name for each in islice(path.parent.iterdir(), MAX_NAMES)]
+    except OSError:
+        return ""
+    meant = closest(path.name, names, likeness=0.85)  # of c.json and d.json it is 0.83
+    return did_you_mean(meant and str(path.with_name(meant)))
 
 
 def read_json(content: bytes) -> FileData:

@@ -27,6 +27,7 @@ from mockllm.config.durations import (
     Seconds,
     describe_suspicious,
     find_suspicious,
+    is_duration,
     spell,
 )
 from mockllm.config.error import AnyError, Error
@@ -214,6 +215,9 @@ def _as_latency(value: Any) -> Any:
         if value not in get_args(Preset):
             names = get_args(Preset)
             expected = ", ".join(map(repr, names[:-1])) + f" or {names[-1]!r}"
+            if is_duration(value):
+                found = f'found {value!r}; write {{"ttft": "{value}"}}'
+                raise contradiction(f"expected a preset or an object, {found}")
             raise PydanticKnownError("literal_error", {"expected": expected})
         return {"preset": value}
     if isinstance(value, (Mapping, Latency)):

@@ -16,7 +16,7 @@ from typing import Self
 
 from mockllm.config.address import DEFAULT_HOST
 from mockllm.config.latency import Latency, read_latency
-from mockllm.config.models import Config
+from mockllm.config.models import Config, Mock
 from mockllm.endpoints.control.access import Access
 from mockllm.engine.building import ConfigSource
 from mockllm.limits import Limits
@@ -61,6 +61,12 @@ def _checked_latency(value: str | Latency | Mapping[str, object] | None) -> Late
         raise ValueError(f"latency: {exc}") from exc
 
 
+def _as_config(mocks: object) -> str:
+    """Return what to write instead of mocks alone; empty if these are none."""
+    first = mocks[0] if isinstance(mocks, list) and mocks else mocks
+    return "; write Config(mocks=[...])" if isinstance(first, (Mock, dict)) else ""
+
+
 class _EmbeddedServer(RecordedServer[S], TrafficServer):
     """The parameters, the base URLs, and the start and stop of a server in a loop."""
 
@@ -93,6 +99,7 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
             raise TypeError(
                 f"{type(self).__name__} takes a Config, a dict in the form of a configuration "
                 f"file, or the path of a file or a directory of files; found {config!r:.100}"
+                f"{_as_config(config)}"
             )
         if uds is not None and port:
             raise ValueError("uds cannot be combined with port")

@@ -54,6 +54,21 @@ def test_a_missing_file_is_a_problem_with_the_name_as_given(
     assert problem_of("a.json") == Problem("a.json", f"cannot be read: {reason}", Severity.ERROR)
 
 
+def test_a_misspelt_name_of_a_file_is_told_with_the_one_beside_it(tmp_path: Path) -> None:
+    for name in ("mocks.json", "other.yaml"):
+        (tmp_path / name).touch()
+
+    problem = problem_of(str(tmp_path / "mock.json"))
+
+    assert problem.message.endswith(f"; did you mean {str(tmp_path / 'mocks.json')!r}?")
+
+
+def test_nothing_is_like_a_file_in_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    problem = problem_of(str(tmp_path / "none" / "a.json"))
+
+    assert problem.message == f"cannot be read: {os.strerror(errno.ENOENT)}"
+
+
 def test_a_name_with_nul_cannot_be_read() -> None:
     message = "cannot be read: a name has no NUL character"
     assert problem_of("a\0b") == Problem(r"'a\x00b'", message)

@@ -92,6 +92,10 @@ def test_members_replace_those_of_the_preset() -> None:
             {"ttft_per_token": 1, "cached": 1.5},
             "latency.cached: expected at most 1, found 1.5; write 0.015 if 1.5 % are meant",
         ),
+        (
+            "200ms",
+            'latency: expected a preset or an object, found \'200ms\'; write {"ttft": "200ms"}',
+        ),
         ({"tps": 0}, "latency.tps: expected at least 1e-06, found 0"),
         ({"tps": "5"}, "latency.tps: expected a number, found '5'"),
         ({"tps": float("nan")}, "latency.tps: expected a number, found NaN"),

@@ -15,7 +15,7 @@ import anyio
 import pytest
 from openai import APIConnectionError, AsyncOpenAI, BadRequestError, RateLimitError
 
-from mockllm import AsyncServer, Config, ConfigError, ListenError, Server
+from mockllm import AsyncServer, Config, ConfigError, ListenError, Mock, Server
 from mockllm.engine.building import build_engine
 from tests.support.served import (
     API_KEY,
@@ -184,6 +184,12 @@ async def test_stops_soon_by_default_although_a_client_stalls(sent: bytes) -> No
 async def test_names_what_it_takes(kind: Any, config: Any) -> None:
     with pytest.raises(TypeError, match=f"{kind.__name__} takes a Config, a dict .* found "):
         kind(config)
+
+
+@pytest.mark.parametrize("mocks", [Mock(reply="a"), [Mock(reply="a")], [{"reply": "a"}]])
+async def test_mocks_alone_belong_into_a_config(mocks: Any) -> None:
+    with pytest.raises(TypeError, match=r"; write Config\(mocks=\[\.\.\.\]\)$"):
+        Server(mocks)
 
 
 @pytest.mark.parametrize(
