@@ -28,6 +28,9 @@ from mockllm.validation.core_schema import Schema
 MAX_WEIGHT = 1_000
 """Values that are validated without a pause: 1 to 2 ms."""
 
+NAME_AS_VALUE = 100
+"""Characters of names that take as long as a value."""
+
 Count = Callable[[Any], int]
 """Returns the number of errors in a value."""
 _Build = Callable[[Any], Any]
@@ -54,13 +57,14 @@ def declared_names(schema: Schema) -> frozenset[str]:
 
 
 def weigh(value: Any) -> int:
-    """Return the number of values in `value`, or a number above `MAX_WEIGHT` if there are more."""
+    """Return the number of values in `value`, or a number above `MAX_WEIGHT` if there are more.
+    Long names count as several: they are copied for each error."""
     most, total = MAX_WEIGHT, 1
     todo = [value]
     while todo and total <= most:
         each = todo.pop()
         if type(each) is dict:
-            total += len(each)
+            total += len(each) + sum(map(len, each)) // NAME_AS_VALUE
             if total <= most:
                 todo += [member for member in each.values() if type(member) in _CONTAINERS]
         elif type(each) is list:
@@ -199,7 +203,10 @@ def _groups(entries: Iterable[Any]) -> Iterator[tuple[int, list[Any]]]:
     group: list[Any] = []
     first, size = 0, 0
     for index, entry in enumerate(entries):
-        weight = weigh(entry[1] if type(entry) is tuple else entry)
+        if type(entry) is tuple:
+            weight = weigh(entry[1]) + len(entry[0]) // NAME_AS_VALUE
+        else:
+            weight = weigh(entry)
         if group and size + weight > MAX_WEIGHT:
             yield first, group
             group, first, size = [], index, 0

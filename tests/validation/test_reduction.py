@@ -109,9 +109,10 @@ def first_finding(confirm: Confirm, value: Any) -> Finding | None:
     return None
 
 
-def in_pieces(confirm: Confirm, value: Any, weight: int) -> Finding | None:
+def in_pieces(confirm: Confirm, value: Any, weight: int, name: int = 100) -> Finding | None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reduction, "MAX_WEIGHT", weight)
+        patch.setattr(reduction, "NAME_AS_VALUE", name)
         pieces = confirm.in_pieces(value)
         while True:
             try:
@@ -126,11 +127,12 @@ def in_pieces(confirm: Confirm, value: Any, weight: int) -> Finding | None:
     st.sampled_from([CHAT, RESPONSES, MESSAGES, EMBEDDINGS]),
     st.booleans(),
     st.sampled_from([1, 2, 3, 5, 8, 13]),
+    st.sampled_from([1, 4, 100]),
     st.lists(VALUES, max_size=2),
 )
 @settings(max_examples=600)
 def test_the_first_finding_is_that_of_the_whole_value(
-    random: Random, api: str, strict: bool, weight: int, values: list[Any]
+    random: Random, api: str, strict: bool, weight: int, name: int, values: list[Any]
 ) -> None:
     body = copy.deepcopy(bodies(random, api))
     for value in values:
@@ -138,7 +140,7 @@ def test_the_first_finding_is_that_of_the_whole_value(
     confirm = (STRICT if strict else LENIENT)[api]
     before = orjson.dumps(body)
 
-    assert in_pieces(confirm, body, weight) == first_finding(confirm, body)
+    assert in_pieces(confirm, body, weight, name) == first_finding(confirm, body)
     assert orjson.dumps(body) == before
 
 
@@ -146,6 +148,15 @@ def test_a_large_value_is_validated_with_pauses() -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "hello"}] * 20_000}
 
     assert sum(1 for _ in LENIENT[CHAT].in_pieces(body)) > 30
+
+
+def test_long_names_are_validated_with_pauses() -> None:
+    """They are copied for each error: 76 of 22,000 characters took 6 to 13 ms."""
+    metadata: dict[str, Any] = {f"{n}{'日' * 20_000}": 1 for n in range(20)}
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "metadata": metadata}
+
+    assert reduction.weigh(body) > reduction.MAX_WEIGHT
+    assert str(LENIENT[CHAT](body)) == str(first_finding(LENIENT[CHAT], body))
 
 
 def test_the_index_is_that_in_the_whole_value() -> None:
