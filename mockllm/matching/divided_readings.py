@@ -195,11 +195,26 @@ def _with_tested(messages: Sequence[_M]) -> Pieces[Sequence[tuple[_M, Texts]]]:
 
 
 def _all_texts(prompt: Prompt) -> Pieces[Texts]:
-    return (yield from read_slices(prompt.once(readings.spoken_texts), readings.tested))
+    return (yield from _tested(prompt.once(readings.spoken_texts)))
 
 
 def _all_result_texts(prompt: Prompt) -> Pieces[Texts]:
-    return (yield from read_slices(prompt.once(readings.result_texts), readings.tested))
+    return (yield from _tested(prompt.once(readings.result_texts)))
+
+
+def _tested(messages: Sequence[tuple[ConversationMessage, Texts]]) -> Pieces[list[str]]:
+    """Return what `readings.tested` does, with pauses, also within the texts of one message."""
+    found: list[str] = []
+    for number, (_, texts) in enumerate(messages, 1):
+        if len(texts) <= conversation.MESSAGES_AT_ONCE:
+            found += texts
+        else:
+            for some in slices(texts):
+                found += some
+                yield False
+        if not number % conversation.MESSAGES_AT_ONCE:
+            yield False
+    return found
 
 
 def _results(prompt: Prompt) -> Pieces[Sequence[ToolResult]]:
