@@ -342,6 +342,18 @@ def test_a_stream_ends_after_an_event_of_a_type(api: API, kind: str) -> None:
 
 
 @in_every_api
+def test_an_end_between_events_copies_none_of_them(api: API) -> None:
+    stream = rendered(api, SAYS, stream=True)
+    later = Fault(Place("before_end"), data=b"later")
+
+    found = apply_faults(stream, [Fault(Place("first_token"), CUT), later], api.anatomy)
+
+    assert found.steps == stream.steps
+    assert all(one is other for one, other in zip(found.steps, stream.steps, strict=True))
+    assert sent(found).endswith(b"\n\n")
+
+
+@in_every_api
 def test_an_end_inside_is_in_the_middle_of_the_next_event(api: API) -> None:
     outside = sent(faulty(api, SAYS, Fault(Place("first_token"), CUT)))
 
