@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from mockllm.state import attempts
-from mockllm.state.attempts import Attempt, Attempts, Taken, attempt_at, parse_retry_count
+from mockllm.state.attempts import (
+    MAX_HASHED,
+    Attempt,
+    Attempts,
+    Taken,
+    attempt_at,
+    parse_retry_count,
+)
 
 A, B, C = (letter * 16 for letter in (b"a", b"b", b"c"))
 
@@ -19,6 +26,22 @@ def test_an_attempt_tells_paths_bodies_and_their_border_apart() -> None:
     requests = [("/a", b"b"), ("/a", b"c"), ("/c", b"b"), ("/ab", b""), ("/", b"ab")]
 
     assert len({attempt_at(path, body, None).request for path, body in requests}) == 5
+
+
+def test_large_bodies_are_told_apart_by_their_sizes_their_ends_and_samples_between() -> None:
+    body = bytes(2 * MAX_HASHED + 10_000)
+    others = [body + b"\0", *(replaced(body, place) for place in (0, MAX_HASHED, -1))]
+    found = [attempt_at("/v1/messages", each, None).request for each in (body, *others)]
+
+    assert found[0] == attempt_at("/v1/messages", bytes(len(body)), None).request
+    assert len(set(found)) == 5
+
+
+def replaced(body: bytes, place: int) -> bytes:
+    """The body with another byte at a place."""
+    changed = bytearray(body)
+    changed[place] = 1
+    return bytes(changed)
 
 
 def test_an_attempt_does_not_hold_the_body() -> None:
