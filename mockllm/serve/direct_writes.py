@@ -1,8 +1,9 @@
-"""Writes to the socket of a transport at once, where the transport would do so later.
+"""Writes to the socket of a transport at once, where the transport would do so later or slower.
 
-uvloop collects what is written in one iteration of the loop and hands it over at its end. That is
-late for the first of a thousand steps that are due together, and takes a microsecond more each.
-asyncio's own transports write at once, and those of TLS encrypt: both are left to themselves.
+Before 0.23, uvloop collects what is written in one iteration of the loop and hands it over at its
+end. That is late for the first of a thousand steps that are due together, and takes a microsecond
+more each. asyncio's own transports write at once, and those of TLS encrypt: both are left to
+themselves.
 """
 
 from __future__ import annotations

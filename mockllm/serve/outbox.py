@@ -17,7 +17,8 @@ arrived together, each of which takes 0.1 ms:
     0.6 ms   the fifth, and the last four answers are written
 
 So no answer waits longer than MAX_LATE and the time of one decision. A request whose body differs
-from all before takes 10 to 20 % less of a processor.
+from all before takes 10 to 20 % less of a processor. (uvloop itself waits for the end of an
+iteration before 0.23, for each connection.)
 """
 
 from __future__ import annotations
