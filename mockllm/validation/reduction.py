@@ -28,6 +28,9 @@ from mockllm.validation.core_schema import Schema
 MAX_WEIGHT = 1_000
 """Values that are validated without a pause: 1 to 2 ms."""
 
+MAX_DEPTH = 100
+"""Levels of values that are reduced; no type of an SDK says anything of deeper ones."""
+
 NAME_AS_VALUE = 100
 """Characters of names that take as long as a value."""
 
@@ -99,7 +102,7 @@ class Reduction:
 
     def _reduce(self, value: Any, path: _Path, build: _Build) -> _Reducing:
         yield False
-        if weigh(value) <= MAX_WEIGHT:
+        if weigh(value) <= MAX_WEIGHT or len(path) > MAX_DEPTH:
             return value
         if isinstance(value, list):
             return (yield from self._reduce_list(value, path, build))

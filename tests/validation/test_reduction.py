@@ -159,6 +159,18 @@ def test_long_names_are_validated_with_pauses() -> None:
     assert str(LENIENT[CHAT](body)) == str(first_finding(LENIENT[CHAT], body))
 
 
+@pytest.mark.parametrize("long_name", [True, False], ids=["long names", "many values"])
+def test_a_value_as_deep_as_json_may_be_is_validated(long_name: bool) -> None:
+    value: Any = 1 if long_name else [0] * 2 * reduction.MAX_WEIGHT
+    for _ in range(500):
+        value = {"n" * (20_000 if long_name else 1): value}
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "metadata": value}
+
+    found = in_pieces(LENIENT[CHAT], body, reduction.MAX_WEIGHT)
+
+    assert found == first_finding(LENIENT[CHAT], body)
+
+
 def test_the_index_is_that_in_the_whole_value() -> None:
     entries: list[Any] = [{"role": "user", "content": "hello"}] * 20_000
     content = [*([TEXT] * 5_000), {"type": "text", "text": 5}]
