@@ -5,10 +5,10 @@ What is the same for all deliveries of a reply is set on it before (`engine.pace
 
 from __future__ import annotations
 
+from mockllm.engine.asking import attempt_of
 from mockllm.engine.decision import Decision, Outcome
 from mockllm.exchange import Pacing, Request
 from mockllm.replies.prepared import make_ready
-from mockllm.state.attempts import RETRY_COUNT, attempt_at
 from mockllm.state.draws import Draws
 from mockllm.state.session_names import split_request
 
@@ -30,12 +30,11 @@ class DeliveryPaces:
         if not pacing.cv:
             return pacing
         _, request = split_request(request)
-        attempt = attempt_at(request.path, request.body, request.first_values.get(RETRY_COUNT))
         rule = decision.match.rule
         source = pacing.pool.name if rule is None else rule.label
         if not seed and self.slot:
             source = f"{source}\0{self.slot}"
-        key = self._draws.next_key(seed, decision.session, source, attempt)
+        key = self._draws.next_key(seed, decision.session, source, attempt_of(request))
         return pacing._replace(key=key)
 
 
