@@ -16,11 +16,13 @@ this package. `providers.envelope` renders them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Self
+from typing import Self, TypeVar
+
+_T = TypeVar("_T")
 
 
 class MockLLMError(Exception):
@@ -145,6 +147,15 @@ MAX_DESCRIBED = 100
 def not_described(place: str, count: int) -> tuple[Problem, ...]:
     """Return the problem that stands for `count` more at `place`; nothing if there are no more."""
     return (Problem(place, f"{count:,} more mistakes are not described"),) if count > 0 else ()
+
+
+def describe_first(
+    found: Sequence[_T], describe: Callable[[_T], Problem], place: str
+) -> tuple[Problem, ...]:
+    """Return the problems of the first `MAX_DESCRIBED` of what was `found`, and the one at `place`
+    that stands for the others."""
+    more = not_described(place, len(found) - MAX_DESCRIBED)
+    return (*map(describe, found[:MAX_DESCRIBED]), *more)
 
 
 def most_important(problems: Sequence[Problem]) -> tuple[Problem, ...]:

@@ -20,14 +20,7 @@ from mockllm.config.models import (
     OpenAIResponseRequestMatch,
 )
 from mockllm.config.objects import ConfigObject, keys_of
-from mockllm.errors import (
-    MAX_DESCRIBED,
-    ConfigError,
-    Problem,
-    closest,
-    did_you_mean,
-    not_described,
-)
+from mockllm.errors import ConfigError, Problem, closest, describe_first, did_you_mean
 
 PLACE = "add()"
 """The place of mistakes that belong to no key of a mock."""
@@ -128,8 +121,7 @@ def arrange(words: Mapping[str, Any]) -> AddedWords:
         else:
             unknown.append(word)
     if unknown:
-        more = not_described(PLACE, len(unknown) - MAX_DESCRIBED)
-        raise ConfigError((*map(_unknown, unknown[:MAX_DESCRIBED]), *more))
+        raise ConfigError(describe_first(unknown, _unknown, PLACE))
     given = words.get("match")
     if given is not None and match:
         found = ", ".join(map(repr, match))

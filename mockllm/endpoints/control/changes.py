@@ -41,15 +41,7 @@ from mockllm.engine.added import AddedMock, compile_added
 from mockllm.engine.asking import begin
 from mockllm.engine.changes import AddMock, Change, RemoveMock
 from mockllm.engine.decision import Decision, Question, finish
-from mockllm.errors import (
-    MAX_DESCRIBED,
-    ConfigError,
-    Place,
-    Problem,
-    closest,
-    did_you_mean,
-    not_described,
-)
+from mockllm.errors import ConfigError, Place, Problem, closest, describe_first, did_you_mean
 from mockllm.observers.selection import is_id
 
 MAX_ADDED = 100_000  # mocks of all sessions
@@ -218,12 +210,7 @@ def _read_mocks(body: Mapping[str, Any]) -> _Body:
     problems: list[Problem] = []
     written: list[_Written] = []
     others = [key for key in body if key not in MOCK_FIELDS and not key.startswith(("_", "$"))]
-    for key in others[:MAX_DESCRIBED]:
-        hint = did_you_mean(closest(key, MOCK_FIELDS))
-        expected = f"lists of mocks beside {fields[0]!r}: one of {', '.join(MOCK_FIELDS)}"
-        message = f"expected {expected}{hint}; the rest is set by the configuration"
-        problems.append(Problem(Place(path=key), message))
-    problems += not_described("", len(others) - MAX_DESCRIBED)
+    problems += describe_first(others, partial(_no_list, fields[0]), "")
     for key in fields:
         value = body[key]
         if isinstance(value, list):
@@ -233,6 +220,13 @@ def _read_mocks(body: Mapping[str, Any]) -> _Body:
     if not problems and not written:
         problems.append(Problem(Place(path=fields[0]), "expected at least one mock"))
     return _Body(written, problems, is_one=False)
+
+
+def _no_list(beside: str, key: str) -> Problem:
+    hint = did_you_mean(closest(key, MOCK_FIELDS))
+    expected = f"lists of mocks beside {beside!r}: one of {', '.join(MOCK_FIELDS)}"
+    message = f"expected {expected}{hint}; the rest is set by the configuration"
+    return Problem(Place(path=key), message)
 
 
 def _members(field: str, mocks: list[Any], problems: list[Problem]) -> Iterator[_Written]:

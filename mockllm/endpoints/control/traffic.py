@@ -25,15 +25,7 @@ from mockllm.engine.changes import (
 )
 from mockllm.engine.decision import Decision, Question
 from mockllm.engine.traffic import CompiledTraffic, compile_traffic
-from mockllm.errors import (
-    MAX_DESCRIBED,
-    ConfigError,
-    Place,
-    Problem,
-    closest,
-    did_you_mean,
-    not_described,
-)
+from mockllm.errors import ConfigError, Place, Problem, closest, describe_first, did_you_mean
 from mockllm.limits import KIB
 
 MAX_TRAFFIC = 1_000  # entries: 2 s of a thread
@@ -67,16 +59,16 @@ def _read_all(body: Mapping[str, Any]) -> _Entries:
     """
     entries = body.get("traffic")
     unknown = [key for key in body if key != "traffic"]
-    problems = [
-        Problem(Place(path=key), "unknown key, expected 'traffic'")
-        for key in unknown[:MAX_DESCRIBED]
-    ]
-    problems += not_described("", len(unknown) - MAX_DESCRIBED)
+    problems = [*describe_first(unknown, _unknown, "")]
     if not isinstance(entries, list):
         problems.append(Problem(Place(path="traffic"), "expected a list of entries"))
     if problems or not isinstance(entries, list):
         raise invalid("invalid_traffic", "The body has mistakes", problems)
     return _Entries(entries)
+
+
+def _unknown(key: str) -> Problem:
+    return Problem(Place(path=key), "unknown key, expected 'traffic'")
 
 
 def read_traffic(desk: Desk, asked: Asked) -> Decision:
