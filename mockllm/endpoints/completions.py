@@ -39,7 +39,7 @@ from mockllm.prompt import Prompt
 from mockllm.providers.openai.failures import TOO_MANY_TOKENS
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
-from mockllm.replies.faults import NoSuchPlaceError
+from mockllm.replies.fault_places import NoSuchPlaceError
 from mockllm.replies.headers import set_headers
 from mockllm.state.choosing import Choice, Chosen
 

@@ -48,7 +48,7 @@ from mockllm.matching.effort import finish
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.providers.api import API
-from mockllm.replies.faults import NoSuchPlaceError
+from mockllm.replies.fault_places import NoSuchPlaceError
 from mockllm.replies.prepared import make_ready, make_ready_in_pieces
 from mockllm.wire.tokens import estimate_prompt
 

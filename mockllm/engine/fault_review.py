@@ -20,7 +20,7 @@ from mockllm.exchange import Reply
 from mockllm.prompt import NOT_STREAMED, STREAMED
 from mockllm.providers.api import API
 from mockllm.providers.failures import Failure
-from mockllm.replies.faults import NoSuchPlaceError
+from mockllm.replies.fault_places import NoSuchPlaceError
 from mockllm.wire import placeholders
 
 _ANY_MODEL = "any-model"

@@ -23,7 +23,8 @@ from mockllm.providers.api import API
 from mockllm.providers.counts import count
 from mockllm.providers.failures import Failure
 from mockllm.replies.anatomy import Anatomy
-from mockllm.replies.faults import START, Fault, Place, apply_faults, apply_in_pieces
+from mockllm.replies.fault_places import START, Place
+from mockllm.replies.faults import Fault, apply_faults, apply_in_pieces
 from mockllm.replies.prepared import Filled
 from mockllm.wire import jsontext, placeholders
 

@@ -22,7 +22,7 @@ from mockllm.providers.api import API
 from mockllm.providers.failures import Cases, Failure, hurry
 from mockllm.providers.rate_limits import Refusal
 from mockllm.replies.cors import CORS
-from mockllm.replies.faults import NoSuchPlaceError
+from mockllm.replies.fault_places import NoSuchPlaceError
 from mockllm.replies.headers import join_headers, set_headers
 from mockllm.replies.prepared import Filled, PreparedReply, make_ready
 from mockllm.replies.shared_stream import SharedBody, SharedStream, prepare

@@ -17,7 +17,8 @@ from mockllm.engine.faults import compile_faults, drawn, is_drawn
 from mockllm.engine.loading import load
 from mockllm.exchange import COMPLETE, Ending, EndingKind
 from mockllm.providers.failures import Failure
-from mockllm.replies.faults import START, Fault, Place
+from mockllm.replies.fault_places import START, Place
+from mockllm.replies.faults import Fault
 from tests.support.apps import LoneApp
 from tests.support.engines import ANTHROPIC, KEY, ask, echo, header, told
 

@@ -19,7 +19,8 @@ from mockllm.providers.api import API
 from mockllm.providers.reply import NeutralCall, NeutralReply
 from mockllm.replies import anatomy
 from mockllm.replies.anatomy import PIECE, Anatomy, parse_event
-from mockllm.replies.faults import Fault, NoSuchPlaceError, Place, apply_faults, apply_in_pieces
+from mockllm.replies.fault_places import NoSuchPlaceError, Place
+from mockllm.replies.faults import Fault, apply_faults, apply_in_pieces
 from mockllm.wire import jsontext, placeholders
 from tests.support.neutral import APIS, respond
 
