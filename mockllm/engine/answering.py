@@ -38,7 +38,7 @@ from mockllm.engine.latency import compile_latency
 from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import could_not_make, is_made, make_answer
 from mockllm.engine.mocks import Table
-from mockllm.engine.rendering import MAX_STEPS_AT_ONCE, Renderer
+from mockllm.engine.rendering import Renderer
 from mockllm.engine.sources import FixedSource, Selection, faults_of, with_cached
 from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import near_miss_of
@@ -133,11 +133,10 @@ class Responder:
         while it is sent is rendered before, because a fault may be at its end."""
         yield from make_body(match.reply)
         steps: list[Step] = []
-        for number, step in enumerate(match.reply.steps, 1):
+        for step in match.reply.steps:
             if step != PAUSE:
                 steps.append(step)
-            if not number % MAX_STEPS_AT_ONCE:
-                yield True
+            yield False
         yield True  # to copy a million steps takes 5 ms
         match = match._replace(reply=replace(match.reply, steps=tuple(steps)), reusable=False)
         return Decision.by((yield from self._broken(table, asked, selection, match, faults)))

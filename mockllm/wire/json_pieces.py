@@ -47,6 +47,7 @@ _MIN_ROUNDS = 16  # in which pairs of brackets are removed at once
 _MIN_REMOVED = 128  # further rounds have to remove one in so many; otherwise brackets are walked
 MAX_MEMBERS = 150_000
 """Maximum number of members of an object in a large text. To add one, or free all, takes 5 ms."""
+MAX_FAST_GROWTH = 50_000  # members of an object; a larger one takes 4 ms to get more room
 MIN_LEFT = 1_000_000  # bytes of a text that is let go of on its own; to free 60 MB takes 4.4 ms
 _TOO_LONG = f"a number or the name of a member has more than {json_windows.MAX_UNDIVIDED:,} bytes"
 
@@ -133,7 +134,7 @@ class _Decoder:
                         size *= 2
                     continue
                 size = json_windows.SLICE
-                yield False
+                yield bool(self._open) and self._grows_slowly(self._open[-1])
         except (_InvalidError, orjson.JSONDecodeError):
             return (yield from self._fail())
         return self._value
@@ -176,6 +177,11 @@ class _Decoder:
             raise _InvalidError
         self._go_on(self._offset(found.offset) + 1, _Edge.CLOSED)
         return True
+
+    @staticmethod
+    def _grows_slowly(value: list[Any] | dict[str, Any]) -> bool:
+        """Return True if it may take long to add members to the innermost open container."""
+        return isinstance(value, dict) and len(value) > MAX_FAST_GROWTH
 
     def _offset(self, offset: int) -> int:
         """Return the offset in the text of what is at `offset` of a window, behind what is held."""

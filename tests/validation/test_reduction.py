@@ -159,6 +159,22 @@ def test_long_names_are_validated_with_pauses() -> None:
     assert str(LENIENT[CHAT](body)) == str(first_finding(LENIENT[CHAT], body))
 
 
+class Unread(str):
+    """A name whose length is not asked for."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        raise AssertionError
+
+
+def test_the_names_of_very_many_members_are_not_measured() -> None:
+    """To add up 150,000 of them took 3 ms, several times."""
+    members = {Unread(number): 1 for number in range(reduction.MAX_WEIGHT)}
+
+    assert reduction.weigh(members) > reduction.MAX_WEIGHT
+
+
 @pytest.mark.parametrize("long_name", [True, False], ids=["long names", "many values"])
 def test_a_value_as_deep_as_json_may_be_is_validated(long_name: bool) -> None:
     value: Any = 1 if long_name else [0] * 2 * reduction.MAX_WEIGHT
