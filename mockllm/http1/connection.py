@@ -128,10 +128,10 @@ class HTTPConnection:
             self.receive_data(data)
             return self.next_request()
         try:
-            end = data.find(heads.END) + len(heads.END)
-            head = self._heads.recall(data[:end]) if end <= self._limits.head else None
-            if head is not None:
-                body = data[end:]
+            known = self._heads.recall(data)
+            if known is not None:
+                head, size = known
+                body = data[size:]
             else:
                 self.receive_data(data)
                 found = self._next_head()
@@ -220,9 +220,8 @@ class HTTPConnection:
     def _known_head(self, data: bytes) -> tuple[Head, bytes] | None:
         """A cached head at the start of all that is buffered, `data`, and the bytes after it. None,
         without a change of state, for any other."""
-        end = data.find(heads.END) + len(heads.END)
-        head = self._heads.recall(data[:end]) if end <= self._limits.head else None
-        return None if head is None else (head, data[end:])
+        known = self._heads.recall(data)
+        return None if known is None else (known.head, data[known.size :])
 
     def _next_head(self) -> tuple[Head, bytes] | None:
         """The head at the start of the buffer, and the bytes after it; None if incomplete."""
