@@ -7,11 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
-from pydantic import (
-    BaseModel,
-    Tag,
-    ValidationError,
-)
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mockllm.config import foreign_words
@@ -40,10 +36,27 @@ ONE_ANSWER = "one_answer"
 It is raised for the last of these keys."""
 ANSWERS = ("response", "reply", "error", "sequence")
 
+_COMPLETE = ("too_deep", "null", "address", "session", CONTRADICTION, ONE_ANSWER)
+"""The types of errors whose text is complete."""
 TOO_DEEP = ("recursion_depth_exceeded", "recursion_loop")
 """The types of the error of newer and of older versions of pydantic."""
 MAX_STEPS = 8  # of the location of what is nested too deeply, whose end is hundreds of them away
 
+_EXPECTED: Mapping[str, str] = {
+    "missing": "a value",
+    "list_type": "a list",
+    "sequence_str": "a list",
+    "too_short": "a list that is not empty",
+    "string_type": "a string",
+    "string_too_short": "a non-empty string",
+    "string_unicode": "a string of Unicode characters",
+    "invalid_key": "a key that is a string",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a number",
+    "bool_type": "true or false",
+}
+"""What is expected, by the types of errors that always expect the same."""
 _OBJECTS: Mapping[str, str] = {
     "mocks": '{"match": {...}, "reply": "..."}',
     "match": '{"user": {"contains": "..."}}',
@@ -141,66 +154,80 @@ def _location(detail: ErrorDetails) -> Location:
 
 def _describe(root: Model, detail: ErrorDetails, guessed: Mapping[Location, str | None]) -> str:
     """Describe a mistake. The meaning of unknown keys is `guessed`, by their locations."""
-    found = jsontext.describe(detail["input"])
+    kind, location = detail["type"], detail["loc"]
+    if kind in _COMPLETE:
+        return detail["msg"]
+    if kind in TOO_DEEP:
+        return "nested too deeply"
+    if kind == "extra_forbidden":
+        model, key = _model_at(root, location), str(location[-1])
+        return _describe_unknown(model, key, guessed.get(location))
+    return f"{_expected(detail)}, found {_found(detail)}{_remedy(detail)}"
+
+
+def _expected(detail: ErrorDetails) -> str:
+    """Return what was expected: ``expected a list``."""
     match detail["type"]:
-        case "too_deep" | "null" | "address" | "session" | "contradiction" | "one_answer":
-            return detail["msg"]
-        case "extra_forbidden":
-            return _describe_unknown(
-                _model_at(root, detail["loc"]),
-                str(detail["loc"][-1]),
-                guessed.get(detail["loc"]),
-            )
-        case "missing":
-            return "expected a value, found nothing"
+        case kind if kind in _EXPECTED:
+            return f"expected {_EXPECTED[kind]}"
         case "dict_type" | "model_type":
-            return f"expected an object{_such(detail)}, found {found}{_instead_of_list(detail)}"
-        case "list_type" | "sequence_str":
-            return f"expected a list, found {found}{_in_brackets(detail)}"
+            return f"expected an object{_such(detail)}"
         case "is_instance_of" if detail["ctx"]["class"] == "Sequence":
-            return f"expected a list, found {found}{_in_brackets(detail)}"
-        case "faults":
-            hint = foreign_words.instead_of_fault(detail["input"])
-            return f"{detail['msg']}, found {found}{hint}"
-        case "no_operator" if not detail["input"]:
-            return f'{detail["msg"]}, found none; {{"contains": ""}} holds for any text'
-        case _ if detail["type"] in TOO_DEEP:
-            return "nested too deeply"
-        case "string_unicode":
-            return f"expected a string of Unicode characters, found {found}"
-        case "invalid_key":
-            return f"expected a key that is a string, found {found}"
-        case "string_type":
-            hint = foreign_words.instead_of_text(str(detail["loc"][-1]), detail["input"])
-            return f"expected a string, found {found}{hint or _in_quotes(detail['input'])}"
-        case "text" | "reply_type" | "entry_type":
-            return f"{detail['msg']}, found {found}{_in_quotes(detail['input'])}"
-        case "string_too_short":
-            return "expected a non-empty string, found an empty one"
-        case "too_short":
-            return "expected a list that is not empty, found an empty one"
-        case "int_type":
-            return f"expected a whole number, found {found}"
-        case "float_type" | "finite_number":
-            return f"expected a number, found {found}{_as_share(detail['input'])}"
+            return "expected a list"
         case "greater_than":
-            return f"expected more than {_bound(detail['ctx']['gt'])}, found {found}"
+            return f"expected more than {_bound(detail['ctx']['gt'])}"
         case "greater_than_equal":
-            return f"expected at least {_bound(detail['ctx']['ge'])}, found {found}"
+            return f"expected at least {_bound(detail['ctx']['ge'])}"
         case "less_than_equal":
-            hint = _as_share(detail["input"]) if detail["ctx"]["le"] == 1 else ""
-            return f"expected at most {_bound(detail['ctx']['le'])}, found {found}{hint}"
+            return f"expected at most {_bound(detail['ctx']['le'])}"
         case "enum" | "literal_error":
-            expected = detail["ctx"]["expected"]
-            key = _last_key(detail["loc"])
-            meant = foreign_words.meant_value(key, detail["input"])
-            meant = meant or closest(str(detail["input"]), _QUOTED.findall(expected))
-            hint = did_you_mean(meant) or foreign_words.elsewhere(key, detail["input"])
-            return f"expected {expected}, found {found}{hint}"
-        case "bool_type":
-            return f"expected true or false, found {found}"
+            return f"expected {detail['ctx']['expected']}"
         case _:
-            return f"{detail['msg']}, found {found}"
+            return detail["msg"]
+
+
+def _found(detail: ErrorDetails) -> str:
+    """Return what was found instead: ``5``, ``a list``, ``nothing``."""
+    match detail["type"]:
+        case "missing":
+            return "nothing"
+        case "string_too_short" | "too_short":
+            return "an empty one"
+        case "no_operator" if not detail["input"]:
+            return "none"
+        case _:
+            return jsontext.describe(detail["input"])
+
+
+def _remedy(detail: ErrorDetails) -> str:
+    """Return what to do, behind a semicolon; empty if nothing is known."""
+    value, key = detail["input"], _last_key(detail["loc"])
+    match detail["type"]:
+        case "dict_type" | "model_type":
+            return _instead_of_list(detail)
+        case "list_type" | "sequence_str":
+            return _in_brackets(detail)
+        case "is_instance_of" if detail["ctx"]["class"] == "Sequence":
+            return _in_brackets(detail)
+        case "faults":
+            return foreign_words.instead_of_fault(value)
+        case "no_operator" if not value:
+            return '; {"contains": ""} holds for any text'
+        case "string_type":
+            hint = foreign_words.instead_of_text(str(detail["loc"][-1]), value)
+            return hint or _in_quotes(value)
+        case "text" | "reply_type" | "entry_type":
+            return _in_quotes(value)
+        case "float_type" | "finite_number":
+            return _as_share(value)
+        case "less_than_equal" if detail["ctx"]["le"] == 1:
+            return _as_share(value)
+        case "enum" | "literal_error":
+            known = _QUOTED.findall(detail["ctx"]["expected"])
+            meant = foreign_words.meant_value(key, value) or closest(str(value), known)
+            return did_you_mean(meant) or foreign_words.elsewhere(key, value)
+        case _:
+            return ""
 
 
 def _last_key(location: Location) -> str:
