@@ -10,13 +10,13 @@ import orjson
 
 from mockllm.conformance.expressions import find_matching
 from mockllm.matching.body_values import AllValues, AnyValue, ValueEquals, ValueTest, ValueText
+from mockllm.matching.expressions import Matches
 from mockllm.matching.text_tests import (
     AllTests,
     AnyTest,
     Contains,
     EndsWith,
     Equals,
-    Matches,
     StartsWith,
     TextTest,
 )

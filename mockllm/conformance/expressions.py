@@ -11,7 +11,7 @@ import re
 import string
 from collections.abc import Iterator
 
-from mockllm.matching.text_tests import compile_expression
+from mockllm.matching.expressions import compile_expression
 
 _CHARACTERS = f"a0A -_.é{string.printable}"
 _QUANTIFIER = re.compile(r"(?:[*+?]|\{(\d+)(?:,\d*)?\})\??")

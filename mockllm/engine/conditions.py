@@ -24,6 +24,7 @@ from mockllm.matching.body_values import (
     ValueTest,
     ValueText,
 )
+from mockllm.matching.expressions import Matches
 from mockllm.matching.header_predicates import HeaderContains, HeaderEquals
 from mockllm.matching.json_path import read_path
 from mockllm.matching.logic import AllOf, AnyOf, Not
@@ -45,7 +46,6 @@ from mockllm.matching.text_tests import (
     Contains,
     EndsWith,
     Equals,
-    Matches,
     StartsWith,
     TextTest,
 )

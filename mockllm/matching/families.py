@@ -13,6 +13,7 @@ from typing import Any
 
 from mockllm.matching import readings
 from mockllm.matching.effort import Effort, Pieces
+from mockllm.matching.expressions import Matches, expression_filter
 from mockllm.matching.lookups import (
     BodyTexts,
     BodyValues,
@@ -23,7 +24,6 @@ from mockllm.matching.lookups import (
 )
 from mockllm.matching.predicate import Headers
 from mockllm.matching.substrings import SubstringIndex
-from mockllm.matching.text_tests import Matches, expression_filter
 from mockllm.matching.texts import quote
 from mockllm.prompt import Prompt
 
@@ -180,7 +180,7 @@ class PromptTexts(Family):
 
 @dataclass(frozen=True, slots=True)
 class Expressions(Family):
-    """Texts that match a regular expression; the keys are `text_tests.Matches`."""
+    """Texts that match a regular expression; the keys are `expressions.Matches`."""
 
     read: Callable[[Prompt], Iterable[str]]
 

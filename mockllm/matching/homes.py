@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mockllm.matching import readings
 from mockllm.matching.body_values import BodyHas, ValueText
+from mockllm.matching.expressions import Matches
 from mockllm.matching.families import (
     Expressions,
     Family,
@@ -38,7 +39,6 @@ from mockllm.matching.text_tests import (
     Comparison,
     Contains,
     Equals,
-    Matches,
     TextTest,
 )
 from mockllm.prompt import Prompt

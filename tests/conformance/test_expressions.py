@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mockllm.conformance.expressions import find_matching
-from mockllm.matching.text_tests import Matches
+from mockllm.matching.expressions import Matches
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mockllm.engine.conditions import CANONICAL
 from mockllm.matching.body_values import AllValues, AnyValue, ValueEquals, ValueText
 from mockllm.matching.effort import MAX_EFFORT, MAX_SEARCHED, Effort, finish, is_in_one
+from mockllm.matching.expressions import Matches
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.layers import LayeredIndex
 from mockllm.matching.message_predicates import MessageContains
@@ -26,7 +27,6 @@ from mockllm.matching.text_tests import (
     Contains,
     EndsWith,
     Equals,
-    Matches,
     StartsWith,
     TextTest,
     passes_in_pieces,

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.errors import MissingExtraError
-from mockllm.matching import text_tests
 from mockllm.matching.text_tests import (
     AllTests,
     AnyTest,
     Contains,
     EndsWith,
     Equals,
-    Matches,
     StartsWith,
     TextTest,
-    expression_filter,
 )
 
 words = st.text("aAbBß", max_size=4)
@@ -117,66 +111,3 @@ COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
 def test_what_readers_overlook_is_told(test: TextTest, text: str, hint: str) -> None:
     assert test.hint(text).startswith(hint)
     assert bool(test.hint(text)) is bool(hint) is bool(test.likeness(text))
-
-
-# --- expressions ----------------------------------------------------------------------------------
-
-OTHERS = "; RE2 has no look-around and no back-references, write another condition or 'not'"
-
-
-@pytest.mark.parametrize(
-    ("expression", "reason"),
-    [
-        ("a(", "not a regular expression of RE2: missing ): a("),
-        (r"(a)\q", r"not a regular expression of RE2: invalid escape sequence: \q"),
-        (r"(a)\1", rf"not a regular expression of RE2: invalid escape sequence: \1{OTHERS}"),
-        ("(?=a)", f"not a regular expression of RE2: invalid perl operator: (?={OTHERS}"),
-        ("(?<!a)b", f"not a regular expression of RE2: invalid perl operator: (?<!{OTHERS}"),
-        ("a{101}", "repeats more than 100 times, which takes too long"),
-        ("a{2,1000}", "repeats more than 100 times, which takes too long"),
-        ("a{99999999999}", "repeats more than 100 times, which takes too long"),
-    ],
-)
-def test_an_expression_is_one_of_re2_with_few_repetitions(expression: str, reason: str) -> None:
-    with pytest.raises(ValueError, match=r"(?s).*") as failed:
-        Matches(expression)
-
-    assert reason in str(failed.value)
-
-
-@pytest.mark.parametrize("expression", [r"a\{1000}", "[{1000}]", "a{100}", "a{2,}"])
-def test_braces_that_count_nothing_are_allowed(expression: str) -> None:
-    Matches(expression)
-
-
-def test_a_large_expression_looks_at_less_text() -> None:
-    small, large = Matches("needle"), Matches("(?:a?b?c?){100}needle")
-
-    assert large.most < small.most <= text_tests.MAX_EXPRESSION_TEXT
-    assert small.passes("x" * (small.most - 6) + "needle")
-    assert not small.passes("x" * small.most + "needle")
-
-
-def test_the_filter_finds_every_expression_that_may_match() -> None:
-    tests = [Matches("weather.*Paris"), Matches("RAIN", True), Matches("[0-9]+"), Matches("snow")]
-    may_pass = expression_filter(tests)
-
-    assert set(may_pass("weather in Paris")) == {0, 2}
-    assert set(may_pass("rain in Rome")) == {1, 2}
-    assert set(may_pass("7")) == {2}
-
-
-@given(st.lists(st.sampled_from(["abc", "a.c", "[a-c]+d", "(?i)ABC", "^$"]), min_size=1), words)
-def test_the_filter_misses_no_expression_that_matches(expressions: list[str], text: str) -> None:
-    tests = [Matches(expression) for expression in expressions]
-
-    found = set(expression_filter(tests)(text))
-
-    assert {at for at, test in enumerate(tests) if test.passes(text)} <= found
-
-
-def test_without_google_re2_an_expression_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "re2", None)
-
-    with pytest.raises(MissingExtraError, match=r"pip install 'mockllm-server\[regex\]'"):
-        Matches("a")

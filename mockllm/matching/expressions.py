@@ -1,0 +1,129 @@
+"""The test of a text by a regular expression of RE2, whose time grows with the text only.
+
+google-re2 is an extra, imported where an expression is compiled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mockllm.errors import MissingExtraError
+from mockllm.matching.effort import PER_CHARACTER
+from mockllm.matching.text_tests import Fold, TextTest
+from mockllm.matching.texts import quote
+
+if TYPE_CHECKING:
+    import re2
+
+MAX_TEXT = 1024 * 1024
+"""Characters of a text in which a regular expression is looked for."""
+MAX_WORK = 10_000_000
+"""Maximum product of the characters looked at and the instructions of an expression. RE2 takes up
+to 0.8 ns for each instruction and character, when an expression has too many states to remember."""
+_WEIGHT = 4
+_PER_SEARCH = 2_000  # nanoseconds to look for an expression, however short the text is
+MAX_REPETITION = 100
+"""Maximum of a counted repetition, ``a{100}``: the instructions are multiplied by it."""
+
+_COUNTED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{(\d+)(?:,(\d*))?\}", re.DOTALL)
+"""An escaped character, a class of characters, or a counted repetition."""
+_OF_OTHERS = re.compile(r"operator: \(\?(=|!|<)|sequence: \\[1-9]")
+_HINT = "; RE2 has no look-around and no back-references, write another condition or 'not'"
+
+
+@dataclass(frozen=True, slots=True)
+class Matches(TextTest):
+    """A part of the text matches a regular expression of RE2 (google-re2: `re2.Regexp`), whose time
+    grows with the length of the text only. Text beyond `most` characters is not looked at."""
+
+    expression: str
+    ignore_case: bool = False
+    _compiled: Any = field(init=False, repr=False, compare=False)
+    most: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Compile the expression.
+
+        Raises:
+            ValueError: it is no expression of RE2, with its reason.
+        """
+        compiled = compile_expression(self.expression, ignore_case=self.ignore_case)
+        most = min(MAX_TEXT, MAX_WORK // compiled.programsize)
+        object.__setattr__(self, "_compiled", compiled)
+        object.__setattr__(self, "most", most)
+
+    @property
+    def weight(self) -> int:
+        return _WEIGHT
+
+    @property
+    def is_slow(self) -> bool:
+        return True
+
+    def effort(self, length: int) -> int:
+        instructions = max(PER_CHARACTER, int(self._compiled.programsize))
+        return _PER_SEARCH + min(length, self.most) * instructions
+
+    def passes(self, text: str, fold: Fold = str.casefold) -> bool:
+        return self._compiled.search(text[: self.most]) is not None
+
+    def __str__(self) -> str:
+        return f"a text that matches the expression {quote(self.expression)}"
+
+
+def compile_expression(expression: str, *, ignore_case: bool) -> Any:
+    """Compile an expression of RE2.
+
+    Raises:
+        ValueError: it is none, with the reason.
+        MissingExtraError: google-re2 is not installed.
+    """
+    options = expression_options(ignore_case=ignore_case)
+    import re2
+
+    for counts in _COUNTED.findall(expression):
+        if any(len(count) > 3 or int(count or 0) > MAX_REPETITION for count in counts):
+            raise ValueError(f"repeats more than {MAX_REPETITION} times, which takes too long")
+
+    try:
+        return re2.compile(expression, options=options)
+    except re2.error as exc:
+        reason = exc.args[0].decode() if isinstance(exc.args[0], bytes) else str(exc)
+        hint = _HINT if _OF_OTHERS.search(reason) else ""
+        raise ValueError(f"not a regular expression of RE2: {reason}{hint}") from exc
+
+
+def expression_filter(tests: Sequence[Matches]) -> Callable[[str], Sequence[int]]:
+    """Return a function that finds the positions of those `tests` that may pass for a text, by the
+    literals that a text must contain to match (google-re2: `re2.Filter`). 1,000 expressions take
+    4 ms to compile and 0.15 ms to find in 35 kB; one without literals may always pass."""
+    import re2
+
+    by_literals = re2.Filter()
+    for test in tests:
+        by_literals.Add(test.expression, expression_options(ignore_case=test.ignore_case))
+    by_literals.Compile()
+
+    def may_pass(text: str) -> Sequence[int]:
+        return by_literals.Match(text[:MAX_TEXT], potential=True) or ()
+
+    return may_pass
+
+
+def expression_options(*, ignore_case: bool) -> re2.Options:
+    """Return the options that all expressions are compiled with.
+
+    Raises:
+        MissingExtraError: google-re2 is not installed.
+    """
+    try:
+        import re2
+    except ImportError as exc:
+        raise MissingExtraError("regular expressions", "regex") from exc
+    options = re2.Options()
+    options.log_errors = False
+    options.case_sensitive = not ignore_case
+    return options
