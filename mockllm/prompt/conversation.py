@@ -27,6 +27,16 @@ def slices(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
         yield values[start : start + MESSAGES_AT_ONCE]
 
 
+JoinedTexts = tuple[str, list[int]]
+"""Several texts as one, and their lengths."""
+
+
+def joined_in_slices(texts: Sequence[str]) -> Iterator[JoinedTexts]:
+    """Yield `texts`, as many at a time as `slices` does."""
+    for some in slices(texts):
+        yield "".join(some), [*map(len, some)]
+
+
 def tuple_or_list(values: list[_T]) -> Sequence[_T]:
     """Return `values` as a tuple, many as they are."""
     return values if len(values) > MESSAGES_AT_ONCE else tuple(values)
@@ -83,11 +93,16 @@ class KeptTexts(Sequence[str]):
     @classmethod
     def of(cls, texts: Sequence[str]) -> Generator[bool, None, KeptTexts]:
         """Keep `texts`, with pauses."""
+        return (yield from cls.of_joined(joined_in_slices(texts)))
+
+    @classmethod
+    def of_joined(cls, slices: Iterable[JoinedTexts]) -> Generator[bool, None, KeptTexts]:
+        """Keep the texts that `joined_in_slices` joined, with pauses."""
         parts: list[str] = []
         places = array("Q", (0,))
-        for some in slices(texts):
-            parts.append("".join(some))
-            places.extend(accumulate(map(len, some), initial=places.pop()))
+        for joined, lengths in slices:
+            parts.append(joined)
+            places.extend(accumulate(lengths, initial=places.pop()))
             yield False
         yield True  # 10 MB take 3 ms
         return cls("".join(parts), places)

@@ -178,7 +178,7 @@ class Peers:
         self._paths = place.switchboard.paths
         self._others = [slot for slot in range(len(self._paths)) if slot != place.slot]
         self._server: asyncio.Server | None = None
-        self._earlier = EarlierElsewhere(self._own, self._others, self._ask_in_time)
+        self._earlier = EarlierElsewhere(self._own, self._others, self._ask_in_time, self._turns)
         self._handed_over: dict[str, StoredResponse] = {}
         app.set_peers(frozenset(self._others))
 

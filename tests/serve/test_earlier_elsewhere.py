@@ -16,11 +16,15 @@ from hypothesis import strategies as st
 from mockllm import Config
 from mockllm.app import App
 from mockllm.endpoints import stored_responses
+from mockllm.endpoints.earlier import Elsewhere
 from mockllm.engine.asking import without_pauses
 from mockllm.engine.decision import Decision, FindElsewhere, Question
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import Loaded, load
 from mockllm.exchange import Request
+from mockllm.matching.effort import Pieces, finish
+from mockllm.prompt import Earlier, ToolCall, conversation
+from mockllm.prompt.conversation import KeptTexts
 from mockllm.serve import earlier_elsewhere, peers
 from mockllm.serve.fresh_values import FreshValueSource
 from mockllm.serve.own_responses import OwnResponses
@@ -225,7 +229,7 @@ async def test_a_conversation_that_refers_to_itself_is_not_known(
         asked.append(message["earlier"])
         return {"a": "b", "b": "a"}[message["earlier"]]
 
-    circle = earlier_elsewhere.EarlierElsewhere(own, [1], ask)
+    circle = earlier_elsewhere.EarlierElsewhere(own, [1], ask, Turns())
     assert await circle.find("a", "") is None
     assert asked == ["a", "b"]
 
@@ -233,5 +237,44 @@ async def test_a_conversation_that_refers_to_itself_is_not_known(
         return f"{message['earlier']}x"
 
     monkeypatch.setattr(earlier_elsewhere, "MAX_LINKS", 5)
-    endless = earlier_elsewhere.EarlierElsewhere(own, [1], ask_on)
+    endless = earlier_elsewhere.EarlierElsewhere(own, [1], ask_on, Turns())
     assert await endless.find("a", "") is None
+
+
+texts = st.lists(st.text(max_size=3), max_size=8)
+calls = st.lists(st.builds(ToolCall, st.text(max_size=3), st.text(max_size=3)), max_size=8)
+
+
+@given(texts, calls, st.integers(1, 4), st.booleans())
+def test_a_conversation_arrives_as_it_was_sent(
+    words: list[str], called: list[ToolCall], most: int, kept: bool
+) -> None:
+    def known() -> Pieces[Earlier]:
+        last_user = (yield from KeptTexts.of(words)) if kept else tuple(words)
+        return Earlier(3, 2, last_user, tuple(called))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversation, "MESSAGES_AT_ONCE", most)
+        packed, pauses = paused(earlier_elsewhere.pack(finish(known())))
+        arrived, more = paused(earlier_elsewhere.unpack(orjson.loads(orjson.dumps(packed))))
+
+    assert isinstance(arrived, Earlier)
+    assert arrived._replace(last_user=[*arrived.last_user]) == (3, 2, words, tuple(called))
+    assert isinstance(arrived.last_user, tuple) is (len(words) <= most)
+    assert min(pauses, more) >= (len(words) > most) * len(words) // most + len(called) // most
+
+
+@pytest.mark.parametrize("found", [None, Elsewhere("resp_1")])
+def test_what_is_no_conversation_arrives_as_it_was_sent(found: Elsewhere | None) -> None:
+    assert finish(earlier_elsewhere.unpack(finish(earlier_elsewhere.pack(found)))) == found
+
+
+def paused(pieces: Pieces[Any]) -> tuple[Any, int]:
+    """The result of pieces, and the number of their pauses."""
+    pauses = 0
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            return end.value, pauses
+        pauses += 1
