@@ -20,17 +20,26 @@ MIN_KEPT = 10
 """Collections of younger objects after which a full one is due; the interpreter's own number. Each
 stands for about 7,000 objects that were kept."""
 MAX_KEPT = 200  # of them, 150 MB of small objects: it is not put off any longer
+MAX_WORKED = 20_000
+"""The same while a large body is in work: each of its turns counts as one (`serve.turns`), which is
+80 seconds of them. To search the values of such a body takes 50 to 90 ms."""
 PAUSE = 100.0  # seconds between two full collections, for each second that one takes
 
 
 class GarbageCollector:
     """Collects all garbage when `poll` finds that it is due. `is_pacing` says whether something is
-    open that a collection would make late, or take long for; `now` is a clock in seconds."""
+    open that a collection would make late, `has_large_body` whether it would take long; `now` is a
+    clock in seconds."""
 
     def __init__(
-        self, is_pacing: Callable[[], bool], *, now: Callable[[], float] = time.monotonic
+        self,
+        is_pacing: Callable[[], bool],
+        has_large_body: Callable[[], bool] = lambda: False,
+        *,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._is_pacing = is_pacing
+        self._has_large_body = has_large_body
         self._now = now
         self._not_before = now()
         self._threshold = gc.get_threshold()
@@ -50,7 +59,10 @@ class GarbageCollector:
         began = self._now()
         if kept < MIN_KEPT or began < self._not_before:
             return
-        if kept < MAX_KEPT and self._is_pacing():
+        if self._has_large_body():
+            if kept < MAX_WORKED:
+                return
+        elif kept < MAX_KEPT and self._is_pacing():
             return
         gc.collect()
         ended = self._now()

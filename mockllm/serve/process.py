@@ -188,7 +188,7 @@ class _Process:
                 shared=self._distant or self._shared,
             )
         self._listener = Listener(self._service, tls=bound.tls)
-        self._garbage = GarbageCollector(lambda: clock.is_pacing or turns.has_large_body)
+        self._garbage = GarbageCollector(lambda: clock.is_pacing, lambda: turns.has_large_body)
 
     def _follow_changes(self) -> tuple[SharedChanges | None, int]:
         """Return the changes that the workers of this server share, if other servers do not share

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mockllm.serve.garbage import MAX_KEPT, MIN_KEPT, PAUSE, GarbageCollector
+from mockllm.serve.garbage import MAX_KEPT, MAX_WORKED, MIN_KEPT, PAUSE, GarbageCollector
 
 
 class Heap:
@@ -17,11 +17,14 @@ class Heap:
         self.now = 0.0
         self.kept = 0
         self.is_pacing = False
+        self.has_large_body = False
         self.collections = 0
         self.seconds = 0.0  # that a collection takes
         monkeypatch.setattr(gc, "get_count", lambda: (0, 0, self.kept))
         monkeypatch.setattr(gc, "collect", self._collect)
-        self.collector = GarbageCollector(lambda: self.is_pacing, now=lambda: self.now)
+        self.collector = GarbageCollector(
+            lambda: self.is_pacing, lambda: self.has_large_body, now=lambda: self.now
+        )
 
     def _collect(self) -> None:
         self.collections += 1
@@ -51,6 +54,23 @@ def test_a_collection_waits_while_answers_are_paced_and_little_is_kept(
     heap.kept, heap.is_pacing = kept, is_pacing
     heap.collector.poll()
     assert heap.collections == collections
+
+
+@pytest.mark.parametrize("is_pacing", [False, True])
+@pytest.mark.parametrize(
+    ("kept", "collections"), [(MIN_KEPT, 0), (MAX_KEPT, 0), (MAX_WORKED - 1, 0), (MAX_WORKED, 1)]
+)
+def test_turns_of_a_large_body_make_no_collection_due(
+    heap: Heap, kept: int, is_pacing: bool, collections: int
+) -> None:
+    heap.kept, heap.is_pacing, heap.has_large_body = kept, is_pacing, True
+    heap.collector.poll()
+    assert heap.collections == collections
+
+    heap.has_large_body = False
+    heap.is_pacing = False
+    heap.collector.poll()
+    assert heap.collections == 1
 
 
 def test_what_was_put_off_is_done_when_the_last_answer_ends(heap: Heap) -> None:
