@@ -25,9 +25,10 @@ PER_ENTRY = 512  # bytes; the approximate size of an entry without its body
 OTHER_SERVERS = -1  # in place of a slot
 
 _SLOT_BITS = 12  # 4096 workers
-SLOT_MASK = (1 << _SLOT_BITS) - 1
-NUMBER_BITS = 80 - _SLOT_BITS
-NUMBER_MASK = (1 << NUMBER_BITS) - 1
+_SLOT_MASK = (1 << _SLOT_BITS) - 1
+_END_BITS = 36  # those of a number at the end of an id
+_END_MASK = (1 << _END_BITS) - 1
+_BEGINNING_MASK = (1 << 32) - 1  # those at its beginning
 _GENERATED = re.compile(rf"resp_([0-9a-f]{{20}}){id_tail(48, 'response')}")
 """An id that this server has generated: the part behind the unique one tells it from a recorded id
 of the real service."""
@@ -35,9 +36,20 @@ of the real service."""
 
 def make_unique_id(number: int, slot: int) -> bytes:
     """Return twenty hexadecimal digits that encode the `slot` of a worker and the lower 68 bits of
-    `number`. The slot is XORed with the number, so that all digits look random."""
-    number &= NUMBER_MASK
-    return b"%020x" % ((slot ^ (number & SLOT_MASK)) << NUMBER_BITS | number)
+    `number`: a beginning and an end."""
+    return make_beginning(number >> _END_BITS) + make_end(number, slot)
+
+
+def make_beginning(number: int) -> bytes:
+    """Return the first eight digits of an id: the lower 32 bits of `number`."""
+    return b"%08x" % (number & _BEGINNING_MASK)
+
+
+def make_end(number: int, slot: int) -> bytes:
+    """Return the last twelve digits of an id: the `slot` and the lower 36 bits of `number`. The
+    slot is XORed with the number, so that all digits look random."""
+    number &= _END_MASK
+    return b"%012x" % ((slot ^ (number & _SLOT_MASK)) << _END_BITS | number)
 
 
 def slot_of(response_id: str) -> int | None:
@@ -46,8 +58,8 @@ def slot_of(response_id: str) -> int | None:
     found = _GENERATED.fullmatch(response_id)
     if found is None:
         return None
-    number = int(found[1], 16)
-    return (number >> NUMBER_BITS) ^ (number & SLOT_MASK)
+    end = int(found[1][-12:], 16)
+    return (end >> _END_BITS) ^ (end & _SLOT_MASK)
 
 
 def own_keys(response_id: str) -> list[str]:

@@ -25,7 +25,8 @@ def test_an_id_encodes_the_slot_and_a_number(slot: int) -> None:
         unique_id = source.next().unique_id
 
         assert re.fullmatch(rb"[0-9a-f]{20}", unique_id)
-        assert unique_id == make_unique_id(int(unique_id[3:], 16), slot)
+        number = int(unique_id[:8] + unique_id[11:], 16)  # without the slot
+        assert unique_id == make_unique_id(number, slot)
 
 
 @pytest.mark.parametrize(
