@@ -309,23 +309,40 @@ else:
 
 VALUE_WORDS = ("equals", "any", "exists")
 """The keys of a test of a value in the body, beside those of `TextMatch`."""
-_VALUE_TESTS: JsonDict = {
+
+
+def _value_tests(any_of: JsonDict) -> JsonDict:
+    """Return the JSON Schema of a test of a value, with that of each value in its `any`."""
+    texts: JsonDict = {operator: {"type": "string"} for operator in OPERATORS}
+    return {
+        "type": "object",
+        "properties": {
+            "equals": {},
+            "any": {"type": "array", "minItems": 1, "items": any_of},
+            "exists": {"const": True},
+            **texts,
+            "regex": {"type": "string", "minLength": 1},
+            "ignore_case": {"type": "boolean"},
+        },
+        "anyOf": [{"required": [word]} for word in (*VALUE_WORDS, *OPERATORS)],
+        "additionalProperties": False,
+        **OWN_KEYS_SCHEMA,
+    }
+
+
+_NO_OBJECT: JsonDict = {"not": {"type": "object"}}
+_IN_ANY: JsonDict = {"anyOf": [_NO_OBJECT, _value_tests({"anyOf": [_NO_OBJECT, _value_tests({})]})]}
+_IS_ABSENT: JsonDict = {
     "type": "object",
-    "properties": {
-        "equals": {},
-        "any": {"type": "array", "minItems": 1},
-        "exists": {"type": "boolean"},
-        **{operator: {"type": "string"} for operator in OPERATORS},
-        "ignore_case": {"type": "boolean"},
-    },
-    "anyOf": [{"required": [word]} for word in (*VALUE_WORDS, *OPERATORS)],
+    "properties": {"exists": {"const": False}},
+    "required": ["exists"],
     "additionalProperties": False,
     **OWN_KEYS_SCHEMA,
 }
 _BODY_SCHEMA: dict[str, Any] = {
     "type": "object",
     "patternProperties": {
-        r"^\$($|[.\[])": {"anyOf": [{"not": {"type": "object"}}, _VALUE_TESTS]},
+        r"^\$($|[.\[])": {"anyOf": [_NO_OBJECT, _value_tests(_IN_ANY), _IS_ABSENT]},
         "^_": {},
     },
     "additionalProperties": False,

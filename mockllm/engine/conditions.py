@@ -289,8 +289,14 @@ def _value_test(value: Any) -> ValueTest:
         tests.append(ValueEquals.of(value["equals"], CANONICAL))
     if "any" in value:
         tests.append(_any_value(value["any"]))
-    if value.get("exists", True) is not True:
-        raise ValueError("exists: expected true or false")
+    exists = value.get("exists", True)
+    if exists is False:
+        raise ValueError(
+            "'exists': false stands alone, not in 'any'; write two matches into 'any_of', one of "
+            "them with it"
+        )
+    if exists is not True:
+        raise ValueError(f"exists: expected true or false, found {jsontext.describe(exists)}")
     if text_words:
         tests.append(ValueText(_text_test(_text_match(text_words))))
     elif not value:
@@ -299,8 +305,10 @@ def _value_test(value: Any) -> ValueTest:
 
 
 def _any_value(values: Any) -> ValueTest:
-    if not isinstance(values, Sequence) or isinstance(values, str) or not values:
+    if not isinstance(values, Sequence) or isinstance(values, str):
         raise ValueError(f"any: expected a list of values, found {jsontext.describe(values)}")
+    if not values:
+        raise ValueError("any: expected a list that is not empty, found an empty one")
     return AnyValue(tuple(map(_value_test, values)))
 
 

@@ -163,6 +163,21 @@ def test_the_author_s_own_keys_may_stand_in_values_of_the_body(body: Any) -> Non
             {"body": {"$.a": {"exists": False, "equals": 1}}},
             "match.body.$.a: 'exists': false stands alone",
         ),
+        (
+            {"body": {"$.a": {"any": [1, {"exists": False}]}}},
+            (
+                "match.body.$.a: 'exists': false stands alone, not in 'any'; write two matches "
+                "into 'any_of', one of them with it"
+            ),
+        ),
+        (
+            {"body": {"$.a": {"exists": "yes"}}},
+            "match.body.$.a: exists: expected true or false, found 'yes'",
+        ),
+        (
+            {"body": {"$.a": {"any": []}}},
+            "match.body.$.a: any: expected a list that is not empty, found an empty one",
+        ),
         ({"any_of": []}, "match.any_of: expected a list that is not empty, found an empty one"),
         (
             {"schema": {"equals": "a"}},

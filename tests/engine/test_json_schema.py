@@ -242,6 +242,12 @@ ANY_VALUES: list[Any] = [
     *({"$.a": 1}, {"$.a": None}, {"$.a": [1]}, {"a": 1}, {"_a": 1}, {"$.a": {"_comment": 1}}),
     *({"$.a": {"equals": {}}}, {"$.a": {"exists": True}}, {"$.a": {"exists": 1}}),
     *({"$.a": {"any": [1, {"contains": "a"}]}}, {"$.a": {"any": []}}, {"$.a": {"b": 1}}),
+    *({"$.a": {"any": [{"contain": "a"}]}}, {"$.a": {"any": [{}]}}, {"$.a": {"any": [[{}], {}]}}),
+    *({"$.a": {"any": [{"contains": 1}]}}, {"$.a": {"any": [{"_comment": 1, "equals": {}}]}}),
+    *({"$.a": {"any": [{"exists": True}]}}, {"$.a": {"any": [{"exists": False}]}}),
+    *({"$.a": {"any": [{"any": [1]}]}}, {"$.a": {"any": [{"any": [{"contain": "a"}]}]}}),
+    *({"$.a": {"exists": False}}, {"$.a": {"exists": False, "equals": 1}}),
+    *({"$.a": {"regex": ""}}, {"$.a": {"any": [{"regex": ""}]}}, {"$.a": {"ignore_case": True}}),
     *({"$.a": {"contains": "a", "ignore_case": True}}, {"$.a": {"contains": 1}}, {"$.a": {}}),
     *([{"name": "x-a", "value": "a"}], [{"name": "x-a"}], [{"user": "a"}], {"user": "a"}),
 ]
