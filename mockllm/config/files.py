@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from mockllm.config.json_file import SUFFIXES, read_file
+from mockllm.config.json_file import SUFFIXES, FileData, read_file
 from mockllm.config.models import JOINED_FIELDS, MOCK_FIELDS, Config
 from mockllm.config.traffic import Traffic
 from mockllm.errors import ConfigError, Place, Problem, warning
@@ -30,14 +30,14 @@ def read_files(*paths: str | Path) -> tuple[Config, list[Problem]]:
     problems: list[Problem] = []
     read: list[tuple[str, Config]] = []
     for file in _files(paths, problems):
-        data = None
+        found = FileData(None, ())
         try:
-            data, found = read_file(file)
-            problems += found
-            read.append((str(file), Config.from_dict(data, file=str(file))))
+            found = read_file(file)
+            read.append((str(file), Config.from_dict(found.data, file=str(file))))
+            problems += found.problems
         except ConfigError as exc:
-            problems += exc.problems
-            read.append((str(file), _valid_mocks(data, file=str(file))))
+            problems += found.with_others(exc.problems)
+            read.append((str(file), _valid_mocks(found.data, file=str(file))))
     return _merged([config for _, config in read]), [*problems, *_contradictions(read)]
 
 

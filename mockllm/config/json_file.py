@@ -36,6 +36,14 @@ class FileData(NamedTuple):
 
     data: Any
     problems: tuple[Problem, ...]
+    wrong_values: frozenset[str] = frozenset()
+    """The places of values that are not those of JSON."""
+
+    def with_others(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+        """Return the problems of the file and those of its validation; of a value that is not one
+        of JSON, there is nothing more to say."""
+        others = (each for each in problems if each.place not in self.wrong_values)
+        return (*self.problems, *others)
 
 
 def read_file(path: str | Path) -> FileData:
@@ -66,11 +74,7 @@ def read_file(path: str | Path) -> FileData:
     except SourceError as exc:
         form = "YAML" if is_yaml else "JSON"
         raise ConfigError((Problem(file, f"is not {form}: {exc}"),)) from exc
-    problems = (
-        Problem(place_of(path, data, file), message, severity)
-        for path, message, severity in islice(remarks, MAX_REMARKS)
-    )
-    return FileData(data, tuple(problems))
+    return _with_remarks(data, remarks, file)
 
 
 def _similar(error: OSError, path: Path) -> str:
@@ -95,11 +99,18 @@ def read_json(content: bytes) -> FileData:
         data, remarks = _json(content)
     except SourceError as exc:
         raise ConfigError((Problem("", str(exc)),)) from exc
-    found = [*islice(remarks, MAX_REMARKS)]
-    problems = [
-        Problem(place_of(path, data, ""), message, severity) for path, message, severity in found
-    ]
-    return FileData(data, tuple(problems))
+    return _with_remarks(data, remarks, "")
+
+
+def _with_remarks(data: Any, remarks: Iterable[Remark], file: str) -> FileData:
+    problems: list[Problem] = []
+    wrong_values: set[str] = set()
+    for remark in islice(remarks, MAX_REMARKS):
+        place = place_of(remark.path, data, file)
+        problems.append(Problem(place, remark.message, remark.severity))
+        if remark.is_of_value:
+            wrong_values.add(place)
+    return FileData(data, tuple(problems), frozenset(wrong_values))
 
 
 Content = tuple[Any, Iterable[Remark]]

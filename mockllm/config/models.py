@@ -304,14 +304,14 @@ class Config(ConfigObject):
         Raises:
             ConfigError: the file cannot be read, is not JSON or YAML, or is invalid.
         """
-        data, found = read_file(path)
+        read = read_file(path)
         try:
-            config = cls.from_dict(data, file=str(path))
+            config = cls.from_dict(read.data, file=str(path))
         except ConfigError as exc:
-            raise ConfigError((*found, *exc.problems)) from exc
-        if any(problem.severity is Severity.ERROR for problem in found):
-            raise ConfigError(found)
-        config.add_warnings(found)
+            raise ConfigError(read.with_others(exc.problems)) from exc
+        if any(problem.severity is Severity.ERROR for problem in read.problems):
+            raise ConfigError(read.problems)
+        config.add_warnings(read.problems)
         return config
 
     def fingerprint(self) -> str:

@@ -37,6 +37,8 @@ class Remark(NamedTuple):
     path: Path
     message: str
     severity: Severity = Severity.ERROR
+    is_of_value: bool = False
+    """True if the value itself is wrong, so that there is nothing more to say of it."""
 
 
 class SourceError(ValueError):

@@ -253,7 +253,8 @@ class _Builder:
             case bool() if text.lower() in ("true", "false") or is_key:
                 return value
             case float() if not math.isfinite(value):
-                self._remark(event, f"{text} is not a number of JSON; write a finite one or null")
+                message = f"{text} is not a number of JSON; write a finite one or null"
+                self._remark(event, message, is_of_value=True)
             case bool() if len(self._path()) > 1:
                 self._remark_surprise(event, text, value)
                 return value
@@ -264,16 +265,15 @@ class _Builder:
                     self._remark_surprise(event, text, value)
                 return value
             case _:
-                self._remark(
-                    event, f"YAML reads {text} as {_kind(value)}; write '{text}' in quotes"
-                )
+                message = f"YAML reads {text} as {_kind(value)}; write '{text}' in quotes"
+                self._remark(event, message, is_of_value=True)
         return text
 
     def _number(self, text: str, event: Any) -> Any:
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
-            self._remark(event, "the number is out of range")
+            self._remark(event, "the number is out of range", is_of_value=True)
             return 0
 
     def _remark_surprise(self, event: Any, text: str, value: Any) -> None:
@@ -288,7 +288,8 @@ class _Builder:
         if event.tag is None or (event.tag == _TEXT_TAG and isinstance(event, yaml.ScalarEvent)):
             return True
         tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-        self._remark(event, f"the tag {tag} is not supported; write a text, a list or a mapping")
+        message = f"the tag {tag} is not supported; write a text, a list or a mapping"
+        self._remark(event, message, is_of_value=True)
         return False
 
     def _path(self) -> Path:
@@ -300,11 +301,13 @@ class _Builder:
         message: str,
         path: Path | None = None,
         severity: Severity = Severity.ERROR,
+        *,
+        is_of_value: bool = False,
     ) -> None:
         if len(self.remarks) < MAX_REMARKS:
             where = self._path() if path is None else path
-            remark = Remark(where, f"{_where(event.start_mark)}: {message}", severity)
-            self.remarks.append(remark)
+            told = f"{_where(event.start_mark)}: {message}"
+            self.remarks.append(Remark(where, told, severity, is_of_value))
 
 
 class _Constructor(yaml.constructor.SafeConstructor, yaml.resolver.Resolver):

@@ -149,6 +149,20 @@ def test_other_mistakes_of_a_file_with_duplicate_keys_are_reported_too(tmp_path:
         assert found[1].place == f"{file}: openia"
 
 
+@pytest.mark.parametrize("value", [".nan", "-.inf", "2024-01-01", "!!int 3", "1e999"])
+def test_a_value_that_json_does_not_have_is_told_once(tmp_path: Path, value: str) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(f"mocks:\n- reply: hi\n  latency: {{ttft: {value}, tfft: 1}}\n")
+
+    for read in (load_config, Config.from_file):
+        with pytest.raises(ConfigError) as caught:
+            read(file)
+        assert [str(each.place) for each in caught.value.problems] == [
+            f"{file}: mocks[0]: latency.ttft",
+            f"{file}: mocks[0]: latency.tfft",
+        ]
+
+
 def test_several_files_are_appended_and_the_last_setting_counts(tmp_path: Path) -> None:
     one = write(tmp_path / "1.json", openai=[mock("a", "a")], listen_addr=":1", require_auth=False)
     two = write(tmp_path / "2.json", openai=[mock("b", "b")], listen_addr=":2")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mockllm.config.json_file import read_file, read_json
+from mockllm.config.json_file import FileData, read_file, read_json
 from mockllm.config.source_text import MAX_REMARKS
 from mockllm.errors import ConfigError, Problem, Severity
 from mockllm.wire.jsontext import MAX_VALUES
@@ -37,7 +37,7 @@ def problem_of(path: str | Path) -> Problem:
 def test_returns_the_value(tmp_path: Path, content: bytes, value: Any, kind: type) -> None:
     file = tmp_path / "a.json"
     file.write_bytes(content)
-    assert read_file(kind(file)) == (value, ())
+    assert read_file(kind(file)) == FileData(value, ())
 
 
 def test_a_file_may_have_more_values_than_a_request(tmp_path: Path) -> None:
@@ -78,13 +78,13 @@ def test_a_yaml_file_is_read_by_its_suffix(tmp_path: Path) -> None:
     for name in ("a.yaml", "a.yml", "a.YAML"):
         file = tmp_path / name
         file.write_text("openai: []  # none yet")
-        assert read_file(file) == ({"openai": []}, ())
+        assert read_file(file) == FileData({"openai": []}, ())
 
 
 def test_a_yaml_file_may_contain_json(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text('{"a": 1e3,\n\t"b": "\\ud83d\\ude00"}')
-    assert read_file(file) == ({"a": 1000.0, "b": "\U0001f600"}, ())
+    assert read_file(file) == FileData({"a": 1000.0, "b": "\U0001f600"}, ())
 
 
 def test_the_place_of_a_duplicate_key_names_the_mock(tmp_path: Path) -> None:
@@ -171,8 +171,8 @@ def test_the_place_of_a_mistake_is_told(tmp_path: Path) -> None:
 
 
 def test_a_text_in_no_file_is_read_with_its_remarks() -> None:
-    assert read_json(b'{"a": [1]}') == ({"a": [1]}, ())
-    data, problems = read_json(b'{"a": 1, "a": 2}')
+    assert read_json(b'{"a": [1]}') == FileData({"a": [1]}, ())
+    data, problems, _ = read_json(b'{"a": 1, "a": 2}')
     assert (data, len(problems)) == ({"a": 2}, 1)
     assert "occurs twice" in problems[0].message
 

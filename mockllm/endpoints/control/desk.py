@@ -248,7 +248,7 @@ class Asked(NamedTuple):
         if not content:
             return {}
         try:
-            data, problems = read_json(content)
+            data, problems, _ = read_json(content)
         except ConfigError as exc:
             raise invalid("invalid_json", "The body is not JSON", exc.problems) from exc
         if not isinstance(data, dict):
