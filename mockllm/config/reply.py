@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -125,6 +125,9 @@ class Reply(ConfigObject):
 
     model_config = ConfigDict(json_schema_extra=describe(*_SAYS_ONE_THING))
 
+    text_path: ClassVar[tuple[str, ...]] = ("text",)
+    """The path of the text, where a mistake in it is reported."""
+
     text: Text | None = None
     """The words of the model."""
     reasoning: Words | None = None
@@ -152,7 +155,7 @@ class Reply(ConfigObject):
         """Yield the path and the source of each template in the reply."""
         calls = {("tool_calls", place): call for place, call in enumerate(self.tool_calls or ())}
         values: dict[tuple[str | int, ...], Any] = {
-            ("text",): self.text,
+            self.text_path: self.text,
             ("reasoning",): self.reasoning,
             ("refusal",): self.refusal,
             **{(*path, "arguments"): call.arguments for path, call in calls.items()},
@@ -217,6 +220,12 @@ class Reply(ConfigObject):
         return self
 
 
+class _TextAlone(Reply):
+    """A reply that is written as a text which is made: nothing in it is called `text`."""
+
+    text_path = ()
+
+
 def _expect_none_of(info: ValidationInfo, names: Sequence[str], reason: str) -> None:
     """Raise an error if one of the fields `names` has a value beside the one being validated."""
     beside = next((name for name in names if info.data.get(name) not in (None, [])), None)
@@ -236,7 +245,9 @@ def _tag_of_reply(value: Any) -> str | None:
 
 
 def _as_reply(value: Any) -> Reply | ReplyFunction:
-    return value if isinstance(value, Reply) or is_function(value) else Reply(text=value)
+    if isinstance(value, str):
+        return Reply(text=value)
+    return value if isinstance(value, Reply) or is_function(value) else _TextAlone(text=value)
 
 
 if TYPE_CHECKING:

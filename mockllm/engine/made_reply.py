@@ -70,7 +70,8 @@ class MadeReplyError(MockLLMError):
 @dataclass(frozen=True, slots=True)
 class MadeReply:
     """A reply of which some texts are made. `rest` is the reply with examples in place of the texts
-    that are parts here; `arguments` are those of its calls, in order."""
+    that are parts here; `arguments` are those of its calls, in order. `text_path` is where the text
+    stands in it."""
 
     rest: NeutralReply
     text: Part | None = None
@@ -78,6 +79,7 @@ class MadeReply:
     refusal: Part | None = None
     arguments: tuple[Part, ...] = ()
     json: Part | None = None
+    text_path: tuple[str, ...] = ("text",)
 
     @property
     def is_written(self) -> bool:
@@ -105,7 +107,7 @@ class MadeReply:
         making = _Making(asked, Budget(now))
         reasoning = yield from making.make(self.reasoning, "reasoning")
         thought = making.tokens
-        text = yield from making.make(self.text, "text")
+        text = yield from making.make(self.text, "text", self.text_path)
         refusal = yield from making.make(self.refusal, "refusal")
         calls = []
         for place, (call, part) in enumerate(zip(self.rest.calls, self.arguments, strict=True)):
@@ -163,9 +165,11 @@ class _Making:
         self.size = 0
         self.is_cut = False
 
-    def make(self, part: Part | None, place: str) -> Generator[bool, None, str | None]:
+    def make(
+        self, part: Part | None, place: str, path: tuple[str, ...] | None = None
+    ) -> Generator[bool, None, str | None]:
         """Return the text of the `part` at this place of the reply, made in pieces; None if an
-        earlier one was cut."""
+        earlier one was cut. `path` is where it stands, if not under the name of its place."""
         if part is None or self.is_cut:
             return None
         match part:
@@ -175,7 +179,7 @@ class _Making:
                 yield from in_pieces(self._asked.prompt, READINGS["user"])
                 text = self._echo(self._asked.view().user)
             case _:
-                text = yield from self._fill_part(part, place)
+                text = yield from self._fill_part(part, (place,) if path is None else path)
                 self.tokens += tokens.estimate(text)
         self.size += len(text)
         return text
@@ -201,7 +205,7 @@ class _Making:
         return tokens.first_tokens(words, count) if self.is_cut else words
 
     def _fill_part(
-        self, part: str | Template | MadeValue, place: str
+        self, part: str | Template | MadeValue, path: tuple[str, ...]
     ) -> Generator[bool, None, str]:
         try:
             if isinstance(part, MadeValue):
@@ -209,7 +213,7 @@ class _Making:
                 return jsontext.dumps(value).decode()
             text: str = yield from self._fill(part)
         except TemplateError as exc:
-            raise MadeReplyError(f"reply.{place}", str(exc)) from exc
+            raise MadeReplyError(".".join(("reply", *path)), str(exc)) from exc
         return text
 
     def _fill(self, value: Any) -> Generator[bool, None, Any]:

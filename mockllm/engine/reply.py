@@ -53,6 +53,7 @@ def compile_made(reply: Reply) -> MadeReply | None:
         _compile_text(reply.refusal),
         tuple(_compile_arguments(call) for call in reply.tool_calls or ()),
         _compile_value(reply.json_value) if reply.has_json else None,
+        reply.text_path,
     )
     return None if made.is_written else made
 

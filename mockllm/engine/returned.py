@@ -53,4 +53,5 @@ def _check(reply: Reply) -> None:
         try:
             compile_source(source)
         except ValueError as exc:
-            raise ValueError(f"a reply with {mistakes.json_path(path)}: {exc}") from exc
+            place = f" with {mistakes.json_path(path)}" if path else ""
+            raise ValueError(f"a reply{place}: {exc}") from exc

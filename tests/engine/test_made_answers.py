@@ -207,7 +207,7 @@ def test_a_value_that_a_request_does_not_have_is_named_whatever_its_size(size: i
     _, _, reason = error["message"].partition(": ")  # behind the mock
 
     assert reason == (
-        "reply.text: the template failed: there is no 'metadata'; what may be missing needs a "
+        "reply: the template failed: there is no 'metadata'; what may be missing needs a "
         "default: | default('')"
     )
 
@@ -315,7 +315,7 @@ def test_an_entry_without_an_answer_makes_the_mocks_own() -> None:
 def test_a_template_of_an_entry_that_is_wrong_is_a_mistake_with_its_place() -> None:
     mock = {"reply": "a", "first": ["b", {"reply": {"template": "{{ usr }}"}}]}
 
-    with pytest.raises(ConfigError, match=r"first\[1\]\.reply\.text: 'usr' is not known"):
+    with pytest.raises(ConfigError, match=r"first\[1\].reply: 'usr' is not known"):
         load(Config.from_dict({"mocks": [mock]}))
 
 
@@ -345,7 +345,7 @@ LOOP = "{% for a in range(1000) %}{% for b in range(1000) %}{% endfor %}{% endfo
     [
         (
             {"template": "{% if %}"},
-            "mocks[0]: reply.text: not a template of Jinja2: ",
+            "mocks[0]: reply: not a template of Jinja2: ",
         ),
         (
             {"reasoning": {"template": "{{ usr }}"}, "text": "a"},

@@ -43,7 +43,7 @@ def test_an_error_is_an_answer() -> None:
         ({}, "what is not an answer: reply: expected at least one of"),
         (b"a", "what is not an answer: reply: expected a text or an object"),
         ({"json": float("nan")}, "json: expected a finite number, found nan"),
-        ({"template": "{{"}, "a reply with text: not a template of Jinja2"),
+        ({"template": "{{"}, "a reply: not a template of Jinja2"),
     ],
 )
 def test_anything_else_is_named(value: Any, reason: str) -> None:

@@ -84,17 +84,17 @@ async def test_a_template_that_fails_is_logged_once_and_answered_each_time(
     ]
     async with running(LoneApp(Engine(load(Config.from_dict({"mocks": mocks}))))) as server:
         for text in ("a", "a", "b"):
-            with pytest.raises(openai_sdk.InternalServerError, match=r"reply\.text: the tem"):
+            with pytest.raises(openai_sdk.InternalServerError, match=r"reply: the tem"):
                 await server.client.chat.completions.create(**chat_request(text))
 
     records = [each.getMessage() for each in caplog.records if each.name == "mockllm"]
     assert records == [
         (
-            "mocks[0]: reply.text: the template failed: there is no 'a'; what may be "
+            "mocks[0]: reply: the template failed: there is no 'a'; what may be "
             "missing needs a default: | default('')"
         ),
         (
-            "mocks[1]: reply.text: the template failed: there is no 'b'; what may be "
+            "mocks[1]: reply: the template failed: there is no 'b'; what may be "
             "missing needs a default: | default('')"
         ),
     ]
