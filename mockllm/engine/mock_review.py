@@ -48,7 +48,7 @@ def review_mock(
         if written.answer is not None:
             yield from _review_response(api, sdk, mock, written, at)
         yield from _review_neutral(api, sdk, written, at)
-        yield from unusable_arguments(written, at)
+        yield from unusable_arguments(written, at, [api])
         if written.failure is None:
             yield from confirm_events(api, sdk, written, at)
 

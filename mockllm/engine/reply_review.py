@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -78,15 +78,20 @@ def _find_in_reply(
     return tuple(finding for finding in found if finding.kind is not FindingKind.NEWER)
 
 
-def unusable_arguments(written: WrittenAnswer, place: Place) -> Iterator[Problem]:
-    """Report arguments of a call that are a text, but not that of a JSON object."""
+def unusable_arguments(
+    written: WrittenAnswer, place: Place, apis: Iterable[API]
+) -> Iterator[Problem]:
+    """Report arguments of a call that are a text, but not that of a JSON object. `apis` are those
+    that the answer is sent in."""
+    in_messages = any(api.word == "messages" for api in apis)
+    effect = 'Messages sends them as {"INVALID_JSON": "..."}' if in_messages else "sent as written"
     calls = written.said.tool_calls if written.said is not None else None
     for index, call in enumerate(calls or ()):
         arguments = call.arguments
         if isinstance(arguments, str) and not _is_object(arguments):
             message = (
                 f"the arguments of a call are not a JSON object: {jsontext.describe(arguments)}; "
-                'Messages sends them as {"INVALID_JSON": "..."}'
+                f"{effect}"
             )
             path = f"reply.tool_calls[{index}].arguments"
             yield warning(place.at(path), message)

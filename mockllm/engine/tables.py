@@ -103,7 +103,7 @@ class SharedMocks:
             yield from empty_conditions(mock, place)
             yield from find_surprises(mock, place)
             for path, written in mock.written():
-                yield from unusable_arguments(written, place.at(path))
+                yield from unusable_arguments(written, place.at(path), answering)
             yield from unanswerable.shared_problems(mock.match, {} if answering else never, place)
             yield from self._impossible_headers(mock, place, answering)
             yield from hidden_in_apis(hidden, place, apis=len(answering)) if answering else ()

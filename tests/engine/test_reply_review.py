@@ -24,10 +24,8 @@ from tests.support.neutral import APIS, replies, respond
 from tests.support.served import chat_saying, messages_saying
 
 BROKEN = {"tool_calls": [{"name": "f", "arguments": '{"a": '}]}
-TOLD = (
-    "the arguments of a call are not a JSON object: '{\"a\": '; Messages sends them as "
-    '{"INVALID_JSON": "..."}'
-)
+NO_OBJECT = "the arguments of a call are not a JSON object: '{\"a\": '; "
+IN_MESSAGES = 'Messages sends them as {"INVALID_JSON": "..."}'
 
 
 def reviewed(tmp_path: Path, config: dict[str, Any]) -> list[str]:
@@ -52,10 +50,21 @@ def test_nothing_is_said_about_a_good_reply(tmp_path: Path, field: str, reply: A
     assert reviewed(tmp_path, {field: [{"reply": reply}]}) == []
 
 
-@pytest.mark.parametrize("field", ["openai", "mocks"])
-def test_arguments_that_are_no_object_are_one_warning(tmp_path: Path, field: str) -> None:
-    assert reviewed(tmp_path, {field: [{"reply": BROKEN}]}) == [
-        f"warning: {field}[0]: reply.tool_calls[0].arguments: {TOLD}"
+@pytest.mark.parametrize(
+    ("field", "match", "effect"),
+    [
+        ("openai", {}, "sent as written"),
+        ("openai_response", {}, "sent as written"),
+        ("anthropic", {}, IN_MESSAGES),
+        ("mocks", {}, IN_MESSAGES),
+        ("mocks", {"api": ["chat", "responses"]}, "sent as written"),
+    ],
+)
+def test_arguments_that_are_no_object_are_one_warning(
+    tmp_path: Path, field: str, match: Any, effect: str
+) -> None:
+    assert reviewed(tmp_path, {field: [{"match": match, "reply": BROKEN}]}) == [
+        f"warning: {field}[0]: reply.tool_calls[0].arguments: {NO_OBJECT}{effect}"
     ]
 
 
