@@ -28,6 +28,7 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from mockllm.config import foreign_words
+from mockllm.config.mistakes import contradiction
 from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject, keys_of
 from mockllm.config.values import AlsoWritten, ListOrNull
 from mockllm.errors import closest
@@ -272,10 +273,18 @@ else:
 class CountRange(_WithoutNull):
     """A range of numbers, both ends included."""
 
+    model_config = ConfigDict(json_schema_extra=_describe_with_one_of("at_least", "at_most"))
+
     at_least: Annotated[StrictInt, Field(ge=1)] = 1
     """The lowest number."""
     at_most: Annotated[StrictInt, Field(ge=1)] | None = None
     """The highest number; without it, there is none."""
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> Self:
+        if not self.model_fields_set:
+            raise contradiction("expected 'at_least' or 'at_most', found neither")
+        return self
 
 
 if TYPE_CHECKING:  # type checkers allow what validation converts

@@ -8,6 +8,7 @@ from mockllm.config.answers import WrittenAnswer
 from mockllm.config.models import AnyMock, Mock
 from mockllm.engine import calls
 from mockllm.engine.conditions import NEVER, compile_match
+from mockllm.engine.empty_conditions import empty_conditions
 from mockllm.engine.fault_review import review_faults
 from mockllm.engine.impossible import impossible_headers
 from mockllm.engine.reply_review import confirm_reply, unusable_arguments
@@ -20,7 +21,6 @@ from mockllm.engine.review import (
     contradictions,
     doubtful_error,
     empty_answer,
-    empty_conditions,
     impossible_count,
 )
 from mockllm.engine.surprises import find_surprises
@@ -40,7 +40,7 @@ def review_mock(
             yield from _review_neutral(api, sdk, written, place.at(path))
         return
     yield from confirm_match(api, sdk, mock, place)
-    yield from empty_conditions(mock, place)
+    yield from empty_conditions(mock.match, place)
     yield from find_surprises(mock, place)
     yield from impossible_headers(api, mock, place, require_auth=require_auth)
     for path, written in mock.written():

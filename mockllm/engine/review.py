@@ -133,21 +133,6 @@ def confirm_match(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[P
             yield Problem(place.at(path), finding.message, _severity(finding))
 
 
-def empty_conditions(mock: AnyMock | Traffic, place: Place) -> Iterator[Problem]:
-    """Report conditions on instructions and tools that have no effect, or can never be met."""
-    for name in mock.match.model_fields_set & {"system_contains", "tool_names"}:
-        values = getattr(mock.match, name)
-        if not values:
-            message = "an empty list has no effect"
-        elif "" in values and name == "tool_names":
-            message = "can never match: no tool has an empty name"
-        elif "" in values:
-            message = "an empty text is in any instruction"
-        else:
-            continue
-        yield warning(place.at(f"match.{name}"), message)
-
-
 def confirm_response(api: API, sdk: SDK, answer: WrittenAnswer, place: Place) -> Iterator[Problem]:
     """Validate a response against the SDK's model, as written and as it is sent. Missing members
     share one line, because a terse response lacks many: a note if they are filled in, a warning if

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from mockllm.config.models import AnyMock, Config
 from mockllm.engine import calls, unanswerable
 from mockllm.engine.conditions import NEVER, compile_match
+from mockllm.engine.empty_conditions import empty_conditions
 from mockllm.engine.forms import MAX_FORMS, Form, ReviewedForms, form_of
 from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
 from mockllm.engine.latency import FILE, compile_latency, set_paces
@@ -27,7 +28,6 @@ from mockllm.engine.reply_review import (
 from mockllm.engine.review import (
     costs,
     duplicate_names,
-    empty_conditions,
     not_compared,
     unreachable,
     unserialisable_values,
@@ -100,7 +100,7 @@ class SharedMocks:
         for (mock, place, _, mistakes, _), hidden, never in listed:
             answering = [each for each in _CONVERSATIONS if each.word not in never]
             yield from mistakes
-            yield from empty_conditions(mock, place)
+            yield from empty_conditions(mock.match, place)
             yield from find_surprises(mock, place)
             for path, written in mock.written():
                 yield from unusable_arguments(written, place.at(path), answering)

@@ -12,10 +12,11 @@ from mockllm.config.mistakes import json_path
 from mockllm.config.traffic import Traffic
 from mockllm.engine import unanswerable
 from mockllm.engine.effects import TrafficEntry
+from mockllm.engine.empty_conditions import empty_conditions
 from mockllm.engine.failures import why_no_error
 from mockllm.engine.fault_review import impossible_place
 from mockllm.engine.impossible import impossible_headers
-from mockllm.engine.review import MIN_ERROR, empty_conditions, unserialisable_in_traffic
+from mockllm.engine.review import MIN_ERROR, unserialisable_in_traffic
 from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.matching.costs import slow_condition
 from mockllm.providers.api import API
@@ -38,7 +39,7 @@ def review_entry(
 ) -> Iterator[Problem]:
     """Yield the problems of an entry, which requests to these `apis` may meet."""
     yield from unserialisable_in_traffic(written, place)
-    yield from empty_conditions(written, place)
+    yield from empty_conditions(written.match, place)
     yield from _impossible_headers(written, place, apis, require_auth=require_auth)
     yield from _times(written, place)
     yield from _error(written, place)

@@ -109,6 +109,11 @@ def test_the_author_s_own_keys_may_stand_in_values_of_the_body(body: Any) -> Non
         ),
         ({"user": {"regex": "a("}}, "match.user: not a regular expression of RE2: missing ): a("),
         ({"turn": 0}, "match.turn: expected at least 1, found 0"),
+        ({"turn": {}}, "match.turn: expected 'at_least' or 'at_most', found neither"),
+        (
+            {"not": {"step": {"_comment": "mine"}}},
+            "match.not.step: expected 'at_least' or 'at_most', found neither",
+        ),
         (
             {"turn": True},
             'match.turn: expected a number from 1, or {"at_least": ...}, found true',

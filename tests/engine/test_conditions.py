@@ -211,21 +211,6 @@ def test_conditions_are_met_beside_the_message() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("match", "message"),
-    [
-        ({"system_contains": []}, "match.system_contains: an empty list has no effect"),
-        ({"tool_names": None}, "match.tool_names: an empty list has no effect"),
-        ({"tool_names": [""]}, "match.tool_names: can never match: no tool has an empty name"),
-        ({"system_contains": [""]}, "match.system_contains: an empty text is in any instruction"),
-    ],
-)
-def test_a_condition_without_effect_is_a_warning(match: Json, message: str) -> None:
-    config = Config.from_dict({"openai": [{"match": match, "response": {}}]})
-
-    assert f"openai[0]: {message}" in [str(each) for each in load(config).warnings]
-
-
 @pytest.mark.parametrize("value", ["kind", [1], {"a": 1}])
 def test_a_condition_of_a_wrong_type_is_an_error(value: Any) -> None:
     with pytest.raises(ConfigError, match=r"match\.system_contains.*expected a "):

@@ -239,6 +239,7 @@ ANY_VALUES: list[Any] = [
     *({"name": "a", "error": True}, {"error": 1}, {"role": "user"}, {"role": "system"}),
     *({"any": ["a"]}, {"any": []}, {"any": "a"}),
     *({"at_least": 2}, {"at_least": 0}, {"at_most": None}, {"at_least": "2"}),
+    *({"at_most": 2}, {"_comment": "mine"}),
     *({"$.a": 1}, {"$.a": None}, {"$.a": [1]}, {"a": 1}, {"_a": 1}, {"$.a": {"_comment": 1}}),
     *({"$.a": {"equals": {}}}, {"$.a": {"exists": True}}, {"$.a": {"exists": 1}}),
     *({"$.a": {"any": [1, {"contains": "a"}]}}, {"$.a": {"any": []}}, {"$.a": {"b": 1}}),
