@@ -4,6 +4,7 @@ import of the rest ends the process quietly.
 
 from __future__ import annotations
 
+import gc
 import os
 
 TYPE_CHECKING = False  # as in `typing`, whose import would take longer than all the others
@@ -24,6 +25,7 @@ def run() -> int:
     for number in END_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as for a job in the background
             signal.signal(number, _exit)
+    gc.disable()  # as `main` does: collections would take a tenth of the imports
     try:
         from mockllm.cli.main import main  # takes some tenths of a second
 

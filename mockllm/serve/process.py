@@ -262,7 +262,7 @@ class _Process:
             if self._store is not None:
                 self._store.use_config(engine.fingerprint)
             log_state(reloaded, engine.stateful_mocks)
-            freeze_heap(collect=False)
+            freeze_heap()
 
     def stop(self) -> None:
         """Drain; if it is draining already, cut all connections."""

@@ -127,14 +127,12 @@ def log_state(reloaded: Reloaded, places: Mapping[str, str]) -> None:
     )
 
 
-def freeze_heap(*, collect: bool = True) -> None:
+def freeze_heap() -> None:
     """Exclude everything loaded so far from garbage collection, so that it is not traversed again
     and forked processes do not copy its pages.
 
-    After a reload pass `collect=False`: a collection would stop the loop for a second (10,000
-    mocks), loading leaves no garbage, and a replaced engine is freed by reference counting.
+    It is not collected before: imports leave 0.7 MB of garbage and loading none, which would take
+    50 ms to find, and with 100,000 mocks 0.8 s. A replaced engine is freed by reference counting.
     """
     gc.enable()
-    if collect:
-        gc.collect()
     gc.freeze()

@@ -98,7 +98,7 @@ class Supervisor:
 
     def run(self, listening: Callable[[], None]) -> None:
         """Serve until SIGINT or SIGTERM. `listening` is called once, when all workers listen."""
-        freeze_heap()  # before the workers are forked: a collection would copy the pages they share
+        freeze_heap()  # before the workers are forked: they share its pages
         self._listen()
         with (
             self._signals_caught(),
@@ -183,7 +183,7 @@ class Supervisor:
             self._gone = (self._gone | set(reloaded.gone)) - set(engine.stateful_mocks)
             self._engine = engine
             self._generation += 1
-            freeze_heap(collect=False)
+            freeze_heap()
 
     def _reap(self) -> None:
         """Empty the slots of workers that have died."""

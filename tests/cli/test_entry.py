@@ -88,3 +88,21 @@ def test_a_signal_ignored_by_the_parent_remains_ignored(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+IMPORTING = """
+import gc, sys
+from mockllm.cli.entry import run
+
+gc.callbacks.append(lambda phase, _: print("searching for garbage", phase))
+sys.argv[1:] = ["--version"]
+run()
+"""
+
+
+def test_no_garbage_is_searched_for_during_the_imports() -> None:
+    """They create hundreds of thousands of objects, and each search looks at those so far."""
+    command = [sys.executable, "-c", IMPORTING]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert "searching" not in done.stdout.split("mockllm ")[0]

@@ -218,7 +218,7 @@ def test_a_replaced_engine_is_freed() -> None:
     gc.disable()
     try:
         app.use(engine())
-        freeze_heap(collect=False)
+        freeze_heap()
         assert (mock(), replaced()) == (None, None)
     finally:
         gc.unfreeze()
