@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
@@ -26,7 +26,7 @@ _OTHER_KINDS: Mapping[str, Callable[[int], bool]] = {
     "a socket": stat.S_ISSOCK,
     "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
 }
-
+_ESCAPED_COLON = re.compile(rb"(?<!\\)(?:\\\\)*+\\u003[aA]")
 
 MAX_NAMES = 1_000  # of files in a directory that are compared with one that is not there
 
@@ -131,8 +131,7 @@ def _json(content: bytes) -> Content:
         data = jsontext.loads(content, max_values=None)
     except ValueError as exc:
         raise SourceError(_syntax_error(decode(content), str(exc))) from exc
-    text = decode(content)
-    return data, _duplicates(text) if _has_duplicate_keys(text) else ()
+    return data, _duplicates(decode(content)) if _has_duplicate_keys(content, data) else ()
 
 
 def _syntax_error(text: str, reason: str) -> str:
@@ -145,27 +144,16 @@ def _syntax_error(text: str, reason: str) -> str:
     return reason
 
 
-class _DuplicateFound(Exception):  # noqa: N818  # ends a search, and is no error
-    pass
+def _has_duplicate_keys(content: bytes, data: Any) -> bool:
+    """True if an object of a JSON text, decoded as `data`, has a key twice.
 
-
-def _has_duplicate_keys(text: str) -> bool:
-    """True if an object of a JSON text has a key twice, or is too deep to tell.
-
-    The decoder keeps the last of them silently. A second, cheaper pass looks for them: 0.07 to
-    0.4 s for 35 MB, where decoding takes 0.2 to 3 s.
+    The decoder keeps the last of them silently. Then the data have fewer colons than the text: one
+    for each member, and those of strings.
     """
-
-    def check(members: list[tuple[str, Any]]) -> None:
-        if len(dict(members)) != len(members):
-            raise _DuplicateFound
-
-    try:
-        # `len` instead of numbers, which would take most of the time and may be too long for int.
-        json.loads(text, object_pairs_hook=check, parse_int=len, parse_float=len)
-    except (_DuplicateFound, RecursionError):
-        return True
-    return False
+    colons = content.count(b":")
+    if b"\\u003" in content:  # which is found in a fraction of the time
+        colons += len(_ESCAPED_COLON.findall(content))
+    return colons > jsontext.dumps(data).count(b":")
 
 
 def _duplicates(text: str) -> Iterator[Remark]:

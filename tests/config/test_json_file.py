@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mockllm.config.json_file import FileData, read_file, read_json
+from mockllm.config.json_scanner import scan
 from mockllm.config.source_text import MAX_REMARKS
 from mockllm.errors import ConfigError, Problem, Severity
 from mockllm.wire.jsontext import MAX_VALUES
@@ -109,6 +112,28 @@ def test_duplicate_keys_are_found_at_any_depth_and_beside_any_number(tmp_path: P
     file.write_text(f'{start}{{"b": 1e5, "c": {"9" * 300}, "b": 2}}{end}')
     [problem] = read_file(file).problems
     assert "the key 'b' occurs twice" in problem.message
+
+
+LITERALS = st.lists(
+    st.sampled_from([":", "a", r"\u003a", r"\u003A", r"\u0061", r"\\", r"\"", r"\ud83d", "é"]),
+    max_size=3,
+).map(lambda parts: '"' + "".join(parts) + '"')
+TEXTS = st.recursive(
+    LITERALS | st.just("1"),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda entries: f"[{','.join(entries)}]")
+        | st.lists(st.tuples(LITERALS, inner), max_size=4).map(
+            lambda members: "{" + ", ".join(map(": ".join, members)) + "}"
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(TEXTS)
+def test_the_duplicate_keys_are_those_that_the_scanner_finds(text: str) -> None:
+    """Also beside colons in strings, escaped or not."""
+    assert len(read_json(text.encode()).problems) == len(list(scan(text)))
 
 
 def test_a_directory_is_a_problem(tmp_path: Path) -> None:
