@@ -65,6 +65,14 @@ class Record(NamedTuple):
     missing: str = ""
 
 
+class Snapshot(NamedTuple):
+    """The entries of a session, or of all, as a journal has them at one moment, and the number of
+    those that were lost. `Journal.record` makes the record of it, which takes longer."""
+
+    kept: list[AnyKept]
+    lost: int
+
+
 class Journal:
     """The latest requests of a server, whose monotonic clock was 0 at `epoch`, in Unix time.
     `find_earlier` returns the conversation that a request continues, `next_number` the number of a
@@ -223,9 +231,17 @@ class Journal:
 
     def read(self, session: str | None = None) -> Record:
         """Return what is recorded of a session, or of all if that is None."""
-        found = [make_kept(each) for each in self._of(session)]
+        return self.record(self.snapshot(session))
+
+    def snapshot(self, session: str | None) -> Snapshot:
+        """Return what is recorded of a session, or of all, without making calls of it."""
+        return Snapshot([*self._of(session)], self.read_lost(session))
+
+    def record(self, snapshot: Snapshot) -> Record:
+        """Return the record of a snapshot of this journal, in any thread."""
+        found = [make_kept(each) for each in snapshot.kept]
         found.sort(key=lambda each: each.entry.delivery.started)
-        return Record([self.call(each) for each in found], self.read_lost(session))
+        return Record([self.call(each) for each in found], snapshot.lost)
 
     def read_after(self, number: int, session: str | None = None) -> Iterator[Call]:
         """Return the calls of a session, or of all, with numbers above `number`, in their order:

@@ -27,7 +27,9 @@ def subjects_of(tables: Iterable[Table], answered: Answered) -> dict[str, Subjec
             if isinstance(source, ScriptedSource):
                 progress.setdefault(name, []).append(_progress(source, answered))
     return {
-        name: Subject(name, _answers(name), tuple(found), _least(progress.get(name, [])))
+        name: Subject(
+            name, _answers(name), tuple(found), _least(progress.get(name, [])), is_named=True
+        )
         for name, found in rules.items()
     }
 

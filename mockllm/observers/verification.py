@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
-from mockllm.observers.calls import Call
+from mockllm.observers.calls import Call, name_of
 from mockllm.observers.journal import Record
 from mockllm.redaction import escape, redact_text
 
@@ -87,6 +87,8 @@ class Subject(NamedTuple):
     answered: Callable[[Call], bool]
     rules: tuple[tuple[str, Rule], ...] = ()
     progress: Progress | None = None
+    is_named: bool = False
+    """True if it answered the calls whose rule has its name, and no others."""
 
     @property
     def quoted(self) -> str:
@@ -187,8 +189,13 @@ def unmatched(record: Record, *, strict: bool = False) -> str | None:
 def not_called(record: Record, subjects: Sequence[Subject]) -> str | None:
     """Return the failure of the expectation that every mock was called, and its script used up."""
     lines = []
+    names = {name_of(call.rule) for call in record.calls if call.rule is not None}
     for subject in subjects:
-        if not any(subject.answered(call) for call in record.calls):
+        if subject.is_named:
+            is_called = subject.name in names
+        else:
+            is_called = any(subject.answered(call) for call in record.calls)
+        if not is_called:
             lines.append(f"  {subject.quoted}: no call")
         elif subject.progress is not None and not subject.progress.used_up:
             lines.append(f"  {subject.quoted}: {subject.progress.describe()}")
@@ -206,8 +213,11 @@ def wrong_order(record: Record, subjects: Sequence[Subject]) -> str | None:
     named: dict[str, int] = {}
     last, before = -1, ""
     expected = " -> ".join(subject.quoted for subject in subjects)
+    found_of: dict[Callable[[Call], bool], list[Call]] = {}
     for subject in subjects:
-        calls = calls_among(record.calls, subject.answered)
+        if subject.answered not in found_of:
+            found_of[subject.answered] = calls_among(record.calls, subject.answered)
+        calls = found_of[subject.answered]
         number = named[subject.name] = named.get(subject.name, 0) + 1
         if number > len(calls):
             found = f"found only {counted(len(calls), 'call')} of {subject.quoted}"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from concurrent.futures import CancelledError
 from types import MappingProxyType
 from typing import Any
 
 from mockllm.app import App
 from mockllm.endpoints.earlier import Elsewhere
+from mockllm.endpoints.response_memory import ResponseMemory
 from mockllm.engine.decision import DividedWork
 from mockllm.exchange import Reply, Request
+from mockllm.observers.entries import FindEarlier
 from mockllm.prompt import Earlier
+from mockllm.serve.listening import running_loop
 from mockllm.serve.turns import Turns
 
 Found = Earlier | Elsewhere | None
@@ -43,3 +48,23 @@ class OwnResponses:
             return decided
         reply: Reply | None = await self._turns.finish(decided)
         return reply
+
+
+def earlier_finder(responses: ResponseMemory, turns: Turns) -> FindEarlier:
+    """Return what finds the conversation that a call continues, in any thread. It is made in the
+    loop of the server, where long work is done in `turns`."""
+    loop = asyncio.get_running_loop()
+
+    def find_earlier(response_id: str, session: str) -> Earlier | None:
+        if loop is running_loop() or not loop.is_running():
+            return responses.find_earlier_of_call(response_id, session)
+        leftovers: list[Any] = []
+        pieces = responses.find_earlier(response_id, leftovers, session)
+        finding = turns.finish(DividedWork(pieces, leftovers))
+        try:
+            found: Earlier | None = asyncio.run_coroutine_threadsafe(finding, loop).result()
+        except CancelledError:  # the loop has ended
+            return None
+        return found or responses.stored.find_elsewhere(response_id, session)
+
+    return find_earlier

@@ -14,6 +14,7 @@ from mockllm.serve.controlled import Calls
 from mockllm.serve.distant_calls import DistantCalls
 from mockllm.serve.distant_changes import DistantChanges
 from mockllm.serve.own_calls import OwnCalls
+from mockllm.serve.own_responses import earlier_finder
 from mockllm.serve.peers import Peers, Place
 from mockllm.serve.process_calls import ProcessCalls
 from mockllm.serve.turns import Turns
@@ -44,43 +45,44 @@ def record(
     if not max_entries:
         return Recorded(None if place is None else Peers(app, place, turns=turns))
     if distant is not None:
-        journal = _journal(app, max_entries)
+        journal = _journal(app, turns, max_entries)
         peers = None if place is None else Peers(app, place, turns=turns)
-        return Recorded(peers, journal, _distant_calls(app, journal, max_entries, distant))
+        return Recorded(peers, journal, _distant_calls(app, turns, journal, max_entries, distant))
     if place is None or board is None:
-        journal = _journal(app, max_entries)
+        journal = _journal(app, turns, max_entries)
         peers = None if place is None else Peers(app, place, turns=turns)
         missing = "" if place is None else NO_SOCKETS
         return Recorded(peers, journal, OwnCalls(journal, missing=missing))
-    journal = _journal(app, max_entries, board.epoch, board.numbers(place.number))
+    journal = _journal(app, turns, max_entries, board.epoch, board.numbers(place.number))
     own = ProcessCalls(journal, board, place.number)
     peers = Peers(app, place, own, turns)
-    copy = _journal(app, max_entries, board.epoch)
+    copy = _journal(app, turns, max_entries, board.epoch)
     calls = AllCalls(own, copy, place.switchboard.folder, peers.find_earlier)
     return Recorded(peers, journal, calls)
 
 
 def _distant_calls(
-    app: App, own: Journal, max_entries: int, distant: DistantChanges
+    app: App, turns: Turns, own: Journal, max_entries: int, distant: DistantChanges
 ) -> DistantCalls:
     """Return the calls of all servers, of which Redis has the last `max_entries`."""
-    copy = _journal(app, sys.maxsize, max_bytes=sys.maxsize)
+    copy = _journal(app, turns, sys.maxsize, max_bytes=sys.maxsize)
     return DistantCalls(own, copy, distant.call_log(max_entries))
 
 
 def _journal(
     app: App,
+    turns: Turns,
     max_entries: int,
     epoch: float | None = None,
     next_number: Callable[[], int] | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Journal:
-    """Return a journal, which is read in the loop of its process. `epoch` is the time at which the
+    """Return a journal, of the process in whose loop it is made. `epoch` is the time at which the
     monotonic clock was 0."""
     return Journal(
         max_entries=max_entries,
         max_bytes=max_bytes,
         epoch=time.time() - time.monotonic() if epoch is None else epoch,
-        find_earlier=app.responses.find_earlier_of_call,
+        find_earlier=earlier_finder(app.responses, turns),
         next_number=next_number,
     )

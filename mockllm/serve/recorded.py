@@ -15,14 +15,13 @@ from typing import Any, TypeVar
 
 from mockllm.app import App
 from mockllm.engine.added import AddedMock, compile_added
-from mockllm.engine.decision import DividedWork
 from mockllm.observers.journal import Journal, Record
 from mockllm.observers.subjects import subjects_of
 from mockllm.observers.timing import Timing
 from mockllm.observers.verification import Subject
-from mockllm.prompt import Earlier
 from mockllm.serve.gates import Gates
 from mockllm.serve.listening import Listening, await_in, running_loop
+from mockllm.serve.own_responses import earlier_finder
 from mockllm.serve.session import S, SessionServer
 from mockllm.serve.turns import Turns
 from mockllm.serve.waiting import wait_for_count, wait_for_gate, wait_unless_stopped
@@ -66,23 +65,11 @@ class RecordedServer(SessionServer[S]):
         self._app, self._journal = app, None
         if not self._max_entries:
             return None
-        loop = asyncio.get_running_loop()
-
-        def find_earlier(response_id: str, session: str) -> Earlier | None:
-            if loop is running_loop() or not loop.is_running():
-                return app.responses.find_earlier_of_call(response_id, session)
-            leftovers: list[Any] = []
-            pieces = app.responses.find_earlier(response_id, leftovers, session)
-            finding = turns.finish(DividedWork(pieces, leftovers))
-            try:
-                found: Earlier | None = asyncio.run_coroutine_threadsafe(finding, loop).result()
-            except CancelledError:  # the loop has ended
-                return None
-            return found
-
         epoch = time.time() - time.monotonic()
         self._journal = Journal(
-            max_entries=self._max_entries, epoch=epoch, find_earlier=find_earlier
+            max_entries=self._max_entries,
+            epoch=epoch,
+            find_earlier=earlier_finder(app.responses, turns),
         )
         return self._journal
 
@@ -97,9 +84,10 @@ class RecordedServer(SessionServer[S]):
         listening = self._listening
         if listening is None:
             return journal.read(session)
-        return listening.run(
-            lambda: journal.read(session)._replace(held=listening.gates.held(session))
+        snapshot, held = listening.run(
+            lambda: (journal.snapshot(session), listening.gates.held(session))
         )
+        return journal.record(snapshot)._replace(held=held)
 
     def _clear_journal(self, session: str | None) -> None:
         journal = self._kept_journal()

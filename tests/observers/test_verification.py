@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mockllm.engine.decision import End
 from mockllm.observers import verification
@@ -439,3 +441,14 @@ def test_a_list_of_calls_names_the_traffic_that_answered() -> None:
 
     assert "503  [traffic 'out\\nage']" in report
     assert "502  [traffic 'traffic[1]']" in report
+
+
+@given(st.lists(st.sampled_from(["the weather", "Paris", "hurry", "zz"]), max_size=6))
+def test_named_mocks_are_called_as_their_calls_say(texts: list[str]) -> None:
+    observed = after(*texts)
+    named = [*subjects_of(observed.app.tables(), observed.app.store.answered).values()]
+    told = [each._replace(is_named=False) for each in named]
+    record = observed.journal.read()
+
+    assert all(each.is_named for each in named)
+    assert verification.not_called(record, named) == verification.not_called(record, told)

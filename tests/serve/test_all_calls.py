@@ -81,7 +81,7 @@ class Worker:
 
     async def fail(self, times: Times) -> str | None:
         """The failure of an expectation how often the mock `weather` was called."""
-        record = (await self.read()).record({})
+        record = (found := await self.read()).record(found.snapshot(), {})
         subjects = subjects_of(self.observed.app.tables(), lambda key: 0)
         return verification.wrong_number(record, subjects["weather"], times)
 
@@ -112,7 +112,7 @@ class Worker:
 
 
 def texts(reading: Reading) -> list[str]:
-    return [call.text for call in reading.record({}).calls]
+    return [call.text for call in reading.record(reading.snapshot(), {}).calls]
 
 
 @pytest.fixture

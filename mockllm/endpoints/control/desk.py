@@ -32,6 +32,7 @@ from mockllm.state.traffic import TrafficTimes
 MAX_BODY = 4 * MIB  # of mocks and traffic; the largest mocks are responses of some 100 kB
 MAX_FORM = 128 * KIB  # of other bodies, which are read at once: 5 ms
 MAX_AT_ONCE = 16 * KIB  # of mocks that are validated without a thread: up to 20 ms
+MAX_JUDGED = 500  # calls, each times the mocks that are asked about, that are judged at once: 3 ms
 T = TypeVar("T")
 
 
@@ -132,7 +133,11 @@ class Desk:
         """
         if len(asked.request.body) <= MAX_AT_ONCE and not is_large:
             return go_on(work())
+        return self._work_in_thread(work, go_on)
 
+    def _work_in_thread(
+        self, work: Callable[[], T], go_on: Callable[[T], Decision | Question]
+    ) -> Question:
         def attempt() -> tuple[T | None, ControlError | None]:
             try:
                 return work(), None
@@ -168,10 +173,26 @@ class Desk:
         return Question((asked,), lambda results: answer(*results))
 
     def verify(
-        self, session: str | None, answer: Callable[[Record], Decision | Question]
+        self, session: str | None, judge: Callable[[Record], Decision], *, mocks: int = 1
     ) -> Decision | Question:
-        """Return the `answer` by what happened in a session, or in all, as `read` does."""
-        return self.read(session, lambda found: answer(found.record(self.gates.held(session))))
+        """Return what `judge` makes of what happened in a session, or in all, about so many mocks:
+        in a thread if that is much.
+
+        Raises:
+            ControlError: as `read` does, and those of `judge`.
+        """
+
+        def answer(found: Reading) -> Decision | Question:
+            snapshot, held = found.snapshot(), dict(self.gates.held(session))
+
+            def work() -> Decision:
+                return judge(found.record(snapshot, held))
+
+            if len(snapshot.kept) * mocks <= MAX_JUDGED:
+                return work()
+            return self._work_in_thread(work, lambda decision: decision)
+
+        return self.read(session, answer)
 
 
 class Form(ConfigObject):

@@ -28,7 +28,7 @@ from mockllm.errors import closest, did_you_mean
 from mockllm.observers import verification
 from mockllm.observers.journal import Record
 from mockllm.observers.selection import is_id, mock_id, number_of
-from mockllm.observers.subjects import subject_of, subjects_of
+from mockllm.observers.subjects import Answered, subject_of, subjects_of
 from mockllm.observers.verification import Subject, Times
 from mockllm.state.operations import IsOpen
 
@@ -120,38 +120,46 @@ def verify(desk: Desk, asked: Asked) -> Decision | Question:
     if wanted.assert_ == "calls":
         return _wait_for_calls(desk, wanted, session)
 
-    def judge(record: Record) -> Decision | Question:
-        if wanted.assert_ in ("no_unmatched", "credential"):
-            return _verify(desk, record, wanted, session, {})
-        tables = [*desk.server.tables(session)]
-        sources = [table.sources[rule.index] for table in tables for rule in table.index.rules]
-        return count_answers(
-            sources,
-            session,
-            lambda answered: _verify(desk, record, wanted, session, subjects_of(tables, answered)),
+    _ = desk.calls  # or nothing can be told
+    if wanted.assert_ in ("no_unmatched", "credential"):
+        return desk.verify(session, lambda record: _judge(record, wanted, []))
+    tables = [*desk.server.tables(session)]
+    sources = [table.sources[rule.index] for table in tables for rule in table.index.rules]
+
+    def compare(answered: Answered) -> Decision | Question:
+        subjects = _subjects(desk, wanted, session, subjects_of(tables, answered))
+        return desk.verify(
+            session, lambda record: _judge(record, wanted, subjects), mocks=len(subjects)
         )
 
-    return desk.verify(session, judge)
+    return count_answers(sources, session, compare)
 
 
-def _verify(
-    desk: Desk,
-    record: Record,
-    wanted: Assertion,
-    session: str | None,
-    known: Mapping[str, Subject],
-) -> Decision:
-    """Answer whether an assertion about calls holds. `known` are the mocks by their names."""
+def _subjects(
+    desk: Desk, wanted: Assertion, session: str | None, known: Mapping[str, Subject]
+) -> Sequence[Subject]:
+    """Return the mocks that an assertion is about. `known` are all of them by their names.
+
+    Raises:
+        ControlError: 404.
+    """
+    if wanted.assert_ == "all_called":
+        return [*known.values()]
+    names = wanted.mocks if wanted.assert_ == "order" else [wanted.mock or ""]
+    return [_subject(desk, name, session, known) for name in names or ()]
+
+
+def _judge(record: Record, wanted: Assertion, subjects: Sequence[Subject]) -> Decision:
+    """Answer whether an assertion about calls holds."""
     match wanted.assert_:
         case "called" | "requested":
-            return _count(record, _subject(desk, wanted.mock or "", session, known), wanted)
+            return _count(record, subjects[0], wanted)
         case "order":
-            subjects = [_subject(desk, name, session, known) for name in wanted.mocks or ()]
             failure = verification.wrong_order(record, subjects)
         case "no_unmatched":
             failure = verification.unmatched(record, strict=wanted.strict_requests)
         case "all_called":
-            failure = verification.not_called(record, [*known.values()])
+            failure = verification.not_called(record, subjects)
         case _:
             failure = _wrong_credential(record, wanted)
     return _answer(failure)

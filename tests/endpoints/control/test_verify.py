@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mockllm.endpoints.control import desk
 from tests.support.control import Controlled, Told
 
 CONFIG: dict[str, Any] = {
@@ -17,8 +18,11 @@ CONFIG: dict[str, Any] = {
 KEY = "sk-proj-abcdefghij0123456789ABCDEFGHIJ"
 
 
-@pytest.fixture
-def controlled() -> Controlled:
+@pytest.fixture(params=["at once", "in a thread"])
+def controlled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Controlled:
+    """Few calls are judged at once, many in a thread, with the same results."""
+    if request.param == "in a thread":
+        monkeypatch.setattr(desk, "MAX_JUDGED", -1)
     return Controlled(CONFIG)
 
 
@@ -174,3 +178,32 @@ def test_the_report_is_that_of_failures(controlled: Controlled) -> None:
         "1 request so far:",
         "  1. 200  'tell'  gpt-4o  \"Paris\"",
     ]
+
+
+@pytest.mark.parametrize(
+    ("asserted", "threads"),
+    [
+        ({"assert": "called", "mock": "ask"}, 0),
+        ({"assert": "order", "mocks": ["ask"] * 2}, 1),
+        ({"assert": "no_unmatched"}, 0),
+        ({"assert": "all_called"}, 1),
+    ],
+)
+def test_much_is_judged_in_a_thread(
+    monkeypatch: pytest.MonkeyPatch, asserted: dict[str, Any], threads: int
+) -> None:
+    monkeypatch.setattr(desk, "MAX_JUDGED", 3)
+    controlled = Controlled(CONFIG)
+    for _ in range(2):
+        controlled.say("the weather")
+
+    for _ in range(2):
+        controlled.ask("POST", "verify", asserted)
+        assert controlled.threads == threads
+        controlled.threads = 0
+
+    controlled.say("the weather")
+    controlled.say("the weather")
+    controlled.ask("POST", "verify", asserted)
+    controlled.ask("GET", "report")
+    assert controlled.threads == 2
