@@ -13,9 +13,10 @@ indexed for those who read one; the oldest entries go in batches.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -195,17 +196,24 @@ class Journal:
             every = [*self._entries, *(each for each in late if each[NUMBER] not in known)]
             self._fill(sorted(every, key=get_number))
 
-    def between(self, after: int, upto: int) -> list[Kept]:
-        """Return the entries with numbers above `after` and at most `upto`, in their order."""
-        found = self._since(after, None)
-        while found and found[-1][NUMBER] > upto:
-            found.pop()
-        return [make_kept(each) for each in found]
+    def between(self, after: int, upto: int, most: int | None = None) -> list[Kept]:
+        """Return the entries with numbers above `after` and at most `upto`, in their order: the
+        first of them, if there are more than `most`."""
+        own = self._of(None)
+        start, end = (bisect_right(own, number, key=get_number) for number in (after, upto))
+        if most is not None:
+            end = min(end, start + most)
+        return [make_kept(each) for each in islice(own, start, max(start, end))]
+
+    def numbers_between(self, after: int, upto: int) -> set[int]:
+        """Return the numbers of the entries that `between` returns."""
+        own = self._of(None)
+        start, end = (bisect_right(own, number, key=get_number) for number in (after, upto))
+        return {each[NUMBER] for each in islice(own, start, max(start, end))}
 
     def size(self, session: str | None, upto: int) -> int:
         """Return the number of entries of a session, or of all, with numbers of at most `upto`."""
-        own = self._of(session)
-        return len(own) - sum(1 for _ in takewhile(lambda each: each[NUMBER] > upto, reversed(own)))
+        return bisect_right(self._of(session), upto, key=get_number)
 
     def count_all(self, session: str | None, upto: int) -> int:
         """Return what `size` does, with those that there was no room for."""
@@ -253,9 +261,8 @@ class Journal:
         return [make_kept(each) for each in self._since(number, session)]
 
     def _since(self, number: int, session: str | None) -> list[AnyKept]:
-        found = [*takewhile(lambda each: each[NUMBER] > number, reversed(self._of(session)))]
-        found.reverse()
-        return found
+        own = self._of(session)
+        return [*islice(own, bisect_right(own, number, key=get_number), None)]
 
     def read_lost(self, session: str | None = None) -> int:
         """Return the number of calls of a session, or of all, that there was no room for."""

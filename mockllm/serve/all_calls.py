@@ -29,7 +29,7 @@ MAX_WAIT = 0.1  # seconds for another process that is stopped
 MAX_BUSY = 3.0  # seconds for one that is not: it has much to do, or the machine has
 MAX_ATTEMPTS = 10  # to ask all processes while some of them end
 PAUSE = 0.02  # seconds between two readings of one who waits
-MAX_ADDED = 2_000  # calls that are added to the copy without a pause: 3 ms
+MAX_ADDED = 1_000  # calls that are read, or added to the copy, without a pause: 1 to 3 ms
 BUSY = "a worker process is stopped, or too busy to tell its calls"
 DEAD = "a worker process has just died"
 
@@ -123,8 +123,7 @@ class AllCalls:
 
     async def _add(self, arrived: list[Kept]) -> None:
         """Add to the copy what it does not have, in the order of the numbers, a few at a time."""
-        last = self._copy.between(self._complete, self._own.board.last_number)
-        numbers = {each.number for each in last}
+        numbers = self._copy.numbers_between(self._complete, self._own.board.last_number)
         new = sorted((each for each in arrived if each.number not in numbers), key=get_number)
         for start in range(0, len(new), MAX_ADDED):
             if start:
@@ -155,12 +154,23 @@ class AllCalls:
         own = self._own
         told: dict[str, _Told | NoAnswer] = dict(zip(names, answers, strict=True))
         told[own.name] = _Told(
-            own.journal.between(self._complete, upto),
+            await self._read_own(upto),
             {session: own.count(session, upto) for session in sessions},
             {session: own.since(session) for session in sessions},
             own.adopted,
         )
         return told
+
+    async def _read_own(self, upto: int) -> list[Kept]:
+        """Return the calls of this process that are new, a few at a time."""
+        kept: list[Kept] = []
+        after = self._complete
+        while page := self._own.journal.between(after, upto, MAX_ADDED):
+            kept += page
+            after = page[-1].number
+            if after < upto:
+                await asyncio.sleep(0)
+        return kept
 
     def _names(self) -> list[str]:
         """Return the names of the sockets of the other processes."""

@@ -32,7 +32,7 @@ from mockllm.serve.peer_lines import NoAnswer, PeerLine
 WORDS = frozenset({"calls", "clear", "follow", "await", "adopt", "adopted"})
 """The first members of the messages that are answered here."""
 PREFIX = "calls-"  # of the names of sockets
-CALLS_AT_ONCE = 200  # of one message: about 3 ms
+CALLS_AT_ONCE = 100  # of one message: about 3 ms
 BYTES_AT_ONCE = MIB  # of one message, after which no further call is added
 MAX_CLEARED = 1_000  # selections that are remembered, for calls that arrive late
 MAX_SESSIONS = 10_000  # of which is known when their calls were dropped
@@ -108,7 +108,7 @@ class ProcessCalls:
         )
 
     def _page(self, after: int, upto: int, sessions: list[str | None]) -> Any:
-        found = self.journal.between(after, upto)
+        found = self.journal.between(after, upto, CALLS_AT_ONCE + 1)
         page: list[Kept] = []
         size = 0
         for kept in found[:CALLS_AT_ONCE]:

@@ -25,6 +25,8 @@ class Rounds(Generic[Found]):
         self._next: asyncio.Future[Found] | None = None
         self._worker: asyncio.Task[None] | None = None
         self._unused: asyncio.TimerHandle | None = None
+        self._waiting = 0
+        """How many wait for a reading."""
 
     async def next(self) -> Found:
         """Return what a reading finds that begins now or later."""
@@ -34,7 +36,11 @@ class Rounds(Generic[Found]):
         found = self._next
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
-        return await asyncio.shield(found)
+        self._waiting += 1
+        try:
+            return await asyncio.shield(found)
+        finally:
+            self._waiting -= 1
 
     def keep(self) -> None:
         """Keep what was read for another while."""
@@ -49,7 +55,7 @@ class Rounds(Generic[Found]):
                 each.cancel()
 
     def _drop_unused(self) -> None:
-        if self._worker is None:
+        if self._worker is None and not self._waiting:
             self._drop()
 
     async def _work(self) -> None:

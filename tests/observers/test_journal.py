@@ -296,6 +296,7 @@ def test_entries_of_another_journal_come_to_their_places() -> None:
     assert kept(first.journal) == [1, 2, 3, 4, 5]
     assert [each.number for each in first.journal.between(2, 4)] == [3, 4]
     assert first.journal.between(5, 9) == []
+    assert first.journal.between(4, 2) == []
 
 
 def test_what_is_inserted_is_bounded_too() -> None:
@@ -528,7 +529,10 @@ def test_a_journal_has_what_a_plain_one_has(
     for each in (None, *SESSIONS):
         of_each = plain.of(each)
         assert journal.since(3, each) == [kept for kept in of_each if kept.number > 3]
-        assert journal.between(3, 9) == [kept for kept in plain.kept if 3 < kept.number <= 9]
+        among = [kept for kept in plain.kept if 3 < kept.number <= 9]
+        assert journal.between(3, 9) == among
+        assert journal.between(3, 9, 2) == among[:2]
+        assert journal.numbers_between(3, 9) == {kept.number for kept in among}
         assert journal.size(each, 9) == sum(kept.number <= 9 for kept in of_each)
         assert journal.read_lost(each) == (plain.lost.total() if each is None else plain.lost[each])
         assert len(journal.read(each).calls) == journal.count(each) == len(of_each)

@@ -94,3 +94,18 @@ async def test_nothing_is_dropped_once_it_has_stopped(monkeypatch: pytest.Monkey
     await asyncio.sleep(0.01)
 
     assert not source.dropped
+
+
+async def test_nothing_is_dropped_before_those_who_waited_for_it_have_it() -> None:
+    source = Source()
+    source.go_on.set()
+    asked = asyncio.create_task(source.rounds.next())
+    await asyncio.sleep(0)
+    while not asked.done():
+        source.rounds._drop_unused()  # as if its time came now
+        assert not source.dropped
+        await asyncio.sleep(0)
+
+    source.rounds._drop_unused()
+    assert source.dropped
+    source.rounds.stop()
