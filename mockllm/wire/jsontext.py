@@ -215,13 +215,13 @@ def is_longer(value: Any, size: int) -> bool:
 
 def has_many_values(value: Any, most: int) -> bool:
     """Return True if a JSON value has more than `most` values. It looks at no more."""
-    values = 0
+    values = 1
     todo = [value]
     while todo:
         entry = todo.pop()
-        values += 1
         if isinstance(entry, (dict, list, tuple)):
-            if values + len(entry) > most:
+            values += len(entry)
+            if values > most:
                 return True
             todo += entry.values() if isinstance(entry, dict) else entry
     return False

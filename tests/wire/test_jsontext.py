@@ -361,6 +361,7 @@ def test_a_value_that_is_longer_has_a_longer_canonical_form(value: Any, size: in
 
 
 @given(VALUES, st.integers(1, 10))
+@example({"a": None, "b": [None, None]}, 4)
 def test_values_are_many_from_a_number_on(value: Any, most: int) -> None:
     def count(value: Any) -> int:
         inner = value.values() if isinstance(value, dict) else value
