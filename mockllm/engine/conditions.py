@@ -50,7 +50,7 @@ from mockllm.matching.text_tests import (
     TextTest,
 )
 from mockllm.providers.api import API, CannotMatch
-from mockllm.wire import jsontext
+from mockllm.wire import json_encoding, jsontext
 
 HIDDEN = "…"
 """Stands for the value of a header."""
@@ -259,7 +259,7 @@ def compared_parts(header: HeaderMatch) -> tuple[bytes, bytes]:
 # --- values of the body --------------------------------------------------------------------------
 
 
-CANONICAL = Canonical(jsontext.canonical, jsontext.canonical_in_pieces)
+CANONICAL = Canonical(jsontext.canonical, json_encoding.canonical_in_pieces)
 
 
 def _body_has(path: str, value: Any) -> Iterable[Predicate]:

@@ -26,7 +26,7 @@ from mockllm.providers.api import API
 from mockllm.providers.reply import NeutralReply
 from mockllm.providers.speech import count_tokens, speak, speak_events
 from mockllm.state.choosing import Candidate
-from mockllm.wire import jsontext, sse, tokens
+from mockllm.wire import json_encoding, sse, tokens
 from mockllm.wire.chunking import Chunk
 
 MAX_REASON = 500  # characters of a reason, which may quote the values of a request
@@ -288,7 +288,7 @@ def render(api: API, answer: Answer, options: ResponseOptions) -> Reply:
         for event in events:
             if event == DONE:
                 yield sse.DONE
-            elif jsontext.takes_long(event):
+            elif json_encoding.takes_long(event):
                 yield sse.divided(api.frame, event)
             else:
                 yield api.frame(event)

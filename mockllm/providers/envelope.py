@@ -9,7 +9,7 @@ from typing import Any
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Frames, Headers, Reply, Request
 from mockllm.providers.vendor import Vendor
-from mockllm.wire import jsontext, placeholders, sse
+from mockllm.wire import json_encoding, jsontext, placeholders, sse
 
 JSON = b"application/json"
 
@@ -51,8 +51,8 @@ def answer_reply(
 
 def body_reply(headers: Headers, body: Any) -> Reply:
     """An answer with a JSON `body`, in pieces if that has a large text."""
-    if jsontext.takes_long(body):
-        return Reply.divided(200, headers, jsontext.dumps_in_pieces(body))
+    if json_encoding.takes_long(body):
+        return Reply.divided(200, headers, json_encoding.dumps_in_pieces(body))
     return Reply.whole(200, headers, jsontext.dumps(body))
 
 

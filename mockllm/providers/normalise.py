@@ -24,7 +24,7 @@ from mockllm.matching.parts import PER_PART, Part, TextNames, mark_texts
 from mockllm.matching.predicate import Predicate
 from mockllm.prompt import Message, MessagePart
 from mockllm.prompt.message import ItemSizes
-from mockllm.wire import jsontext
+from mockllm.wire import json_encoding, jsontext
 
 Members = Mapping[str, Any]
 KnownMembers = Mapping[str, Collection[str]]
@@ -170,7 +170,7 @@ def gather(found: Iterable[_T | None]) -> Generator[None, None, list[_T]]:
 def write_in_pieces(members: Members) -> Generator[None, None, str]:
     """The compact JSON of a large object, with pauses."""
     written, pieces, size = "", [], 0
-    for piece in jsontext.dumps_in_pieces(members):
+    for piece in json_encoding.dumps_in_pieces(members):
         pieces.append(piece.decode())
         size += len(piece)
         if size > _JOINED_AT_ONCE:

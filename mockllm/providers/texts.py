@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from mockllm.wire import jsontext
+from mockllm.wire import json_encoding, jsontext
 
 TextMembers = Mapping[str, tuple[str, ...]]
 """The members with text by the `type` of their object. ``""`` is an object without a type, and
@@ -60,9 +60,9 @@ def read_texts_in_pieces(
             member = value.get(name)
             if name not in AS_JSON or not isinstance(member, dict):
                 yield from read_texts_in_pieces(member, members, levels - 1)
-            elif jsontext.takes_long(member):
+            elif json_encoding.takes_long(member):
                 pieces: list[str] = []
-                for piece in jsontext.dumps_in_pieces(member):
+                for piece in json_encoding.dumps_in_pieces(member):
                     pieces.append(piece.decode())
                     yield None
                 yield "".join(pieces)

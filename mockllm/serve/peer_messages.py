@@ -17,7 +17,7 @@ from mockllm.limits import KIB, MIB
 from mockllm.matching.effort import Pieces
 from mockllm.serve.turns import Turns
 from mockllm.state.responses import StoredResponse
-from mockllm.wire import jsontext
+from mockllm.wire import json_encoding
 from mockllm.wire.json_pieces import loads_in_pieces
 from mockllm.wire.placeholders import FreshValues
 
@@ -29,7 +29,7 @@ _MAX_UNDIVIDED = 128 * KIB  # bytes of a message that is decoded at once
 
 async def write_message(writer: asyncio.StreamWriter, message: Any, turns: Turns) -> None:
     """Write `message`, any JSON value, and drain the writer. A large one is encoded in `turns`."""
-    if not jsontext.takes_long(message):
+    if not json_encoding.takes_long(message):
         text = orjson.dumps(message)
         writer.write(len(text).to_bytes(_LENGTH_BYTES) + text)
         await writer.drain()
@@ -60,7 +60,7 @@ async def read_message(reader: asyncio.StreamReader, turns: Turns) -> Any:
 def encode_in_pieces(message: Any) -> Pieces[list[bytes]]:
     """Return a message as pieces of JSON, made with pauses (`effort.Pieces`)."""
     made: list[bytes] = []
-    for piece in jsontext.dumps_in_pieces(message):
+    for piece in json_encoding.dumps_in_pieces(message):
         made.append(piece)
         yield False
     return made

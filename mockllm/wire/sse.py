@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from mockllm.wire import jsontext
+from mockllm.wire import json_encoding, jsontext
 
 CONTENT_TYPE = b"text/event-stream; charset=utf-8"
 DONE = b"data: [DONE]\n\n"
@@ -25,7 +25,7 @@ def frame(data: Any, *, event: str | None = None) -> bytes:
 def frame_in_pieces(data: Any, *, event: str | None = None) -> Iterator[bytes]:
     """Yield what `frame` returns, with the large texts in pieces."""
     yield b"data: " if event is None else b"event: %b\ndata: " % event.encode()
-    yield from jsontext.dumps_in_pieces(data)
+    yield from json_encoding.dumps_in_pieces(data)
     yield b"\n\n"
 
 
@@ -34,7 +34,7 @@ def divided(frame: Callable[[Any], bytes], event: Mapping[str, Any]) -> Iterator
     data depends on its type alone."""
     before, data, _ = frame({"type": event.get("type")}).partition(b"data: ")
     yield before + data
-    yield from jsontext.dumps_in_pieces(event)
+    yield from json_encoding.dumps_in_pieces(event)
     yield b"\n\n"
 
 

@@ -17,7 +17,7 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Ending, EndingKind, LazySteps, Reply
 from mockllm.state.choosing import AtEnd, Entry
-from mockllm.wire import jsontext
+from mockllm.wire import json_encoding
 from tests.support.apps import LoneApp
 from tests.support.endpoints import MODELS
 from tests.support.engines import KEY, ask, echo, told
@@ -227,7 +227,7 @@ def test_a_large_completion_is_encoded_in_pieces() -> None:
 
     assert told(decision)["choices"][0]["text"] == text
     assert decision.reply.has_length
-    assert app.pauses > len(text) // jsontext.MAX_TEXT
+    assert app.pauses > len(text) // json_encoding.MAX_TEXT
 
 
 def test_a_404_to_one_of_many_prompts_comes_after_pauses() -> None:

@@ -20,7 +20,7 @@ from mockllm.engine.loading import load
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import conversation
 from mockllm.providers import normalise
-from mockllm.wire import jsontext
+from mockllm.wire import json_encoding
 from tests.support.apps import LoneApp
 from tests.support.goldens import FRESH
 from tests.support.work import count_work
@@ -151,7 +151,7 @@ def test_large_requests_are_read_again_like_small_ones(
         patch.setattr("mockllm.endpoints.earlier.MESSAGES_AT_ONCE", 1)
         patch.setattr(conversation, "MESSAGES_AT_ONCE", 1)
         patch.setattr(normalise, "PARTS_AT_ONCE", 1)
-        patch.setattr(jsontext, "_MAX_WEIGHT", 10)
+        patch.setattr(json_encoding, "_MAX_WEIGHT", 10)
         in_pieces = everything_about(app, bodies, page)
 
     assert in_pieces == at_once

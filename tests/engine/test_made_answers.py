@@ -18,7 +18,7 @@ from mockllm.providers.api import API
 from mockllm.providers.openai.chat import CHAT
 from mockllm.providers.openai.responses import RESPONSES
 from mockllm.replies.generated import SLICE
-from mockllm.wire import jsontext, sse
+from mockllm.wire import json_encoding, sse
 from mockllm.wire.placeholders import fill_fresh
 from tests.support.apps import LoneApp
 from tests.support.engines import ANTHROPIC, KEY, ask, header, told
@@ -158,7 +158,7 @@ def test_a_large_answer_is_encoded_in_pieces(api: API, others: dict[str, Any]) -
         decisions.append(decide(app, api, text, **members))
         pauses.append(app.pauses - sum(pauses))
 
-    assert pauses[1] - pauses[0] > len(texts[1]) // jsontext.MAX_TEXT
+    assert pauses[1] - pauses[0] > len(texts[1]) // json_encoding.MAX_TEXT
     assert [read(api, told(decision)).text for decision in decisions] == ["ok", texts[1]]
     assert decisions[1].reply.has_length
 
@@ -181,7 +181,7 @@ def test_the_large_events_of_a_stream_are_encoded_in_pieces(
     assert response["output"][0]["content"][0]["text"] == text
     assert [step.data[:7] for step in large] == [b"event: "] * 4  # one step each
     pauses = steps.count(PAUSE)
-    assert pauses == 0 if fault else pauses > len(large) * len(text) // jsontext.MAX_TEXT
+    assert pauses == 0 if fault else pauses > len(large) * len(text) // json_encoding.MAX_TEXT
 
 
 @apis

@@ -24,7 +24,7 @@ from mockllm.matching.json_path import MAX_LEVELS, read_path
 from mockllm.matching.lookups import BodyValues
 from mockllm.matching.readings import Folded
 from mockllm.matching.text_tests import Contains
-from mockllm.wire import jsontext
+from mockllm.wire import json_encoding
 from mockllm.wire.jsontext import canonical
 from tests.support.strategies import ask_chat
 
@@ -110,13 +110,13 @@ def test_values_are_compared_in_pieces_as_at_once(
     test = ValueEquals.of(one, CANONICAL)
     either = AnyValue((ValueEquals.of(0, CANONICAL), AllValues((test, test))))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jsontext, "_MAX_WEIGHT", weight)
-        patch.setattr(jsontext, "_SORTED_AT_ONCE", 2)
-        patch.setattr(jsontext, "MAX_TEXT", 4)
-        patch.setattr(jsontext, "_PIECE_OF_TEXT", 3)
+        patch.setattr(json_encoding, "_MAX_WEIGHT", weight)
+        patch.setattr(json_encoding, "_SORTED_AT_ONCE", 2)
+        patch.setattr(json_encoding, "MAX_TEXT", 4)
+        patch.setattr(json_encoding, "_PIECE_OF_TEXT", 3)
         same = copy.deepcopy(one)
 
-        assert b"".join(jsontext.canonical_in_pieces(other)) == canonical(other)
+        assert b"".join(json_encoding.canonical_in_pieces(other)) == canonical(other)
         assert finish(test.passes_in_pieces(same, FOLDED, Effort()))
         assert finish(test.passes_in_pieces(other, FOLDED, Effort())) is test.passes(other)
         assert finish(either.passes_in_pieces(other, FOLDED, Effort())) is either.passes(other)

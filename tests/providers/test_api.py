@@ -25,7 +25,7 @@ from mockllm.providers.openai.embeddings import prompt as embeddings
 from mockllm.providers.openai.responses import RESPONSES
 from mockllm.providers.registry import APIS
 from mockllm.providers.routes import NO_VALUES
-from mockllm.wire import json_windows, jsontext
+from mockllm.wire import json_encoding, json_windows
 
 TEXT = {"type": "text", "text": "x"}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -131,8 +131,8 @@ def test_prompts_and_errors_are_those_of_decoding_at_once(
         patch.setattr(request_body, "ENTRIES_AT_ONCE", most)
         patch.setattr(embeddings, "ENTRIES_AT_ONCE", most)
         patch.setattr(normalise, "PARTS_AT_ONCE", most)
-        patch.setattr(jsontext, "MAX_TEXT", most)
-        patch.setattr(jsontext, "_MAX_WEIGHT", 100 * most)
+        patch.setattr(json_encoding, "MAX_TEXT", most)
+        patch.setattr(json_encoding, "_MAX_WEIGHT", 100 * most)
         patch.setattr("mockllm.providers.texts.ENTRIES_AT_ONCE", most)
         found = outcome(lambda: finish(api.decode_in_pieces(request, NO_VALUES, [])))
 

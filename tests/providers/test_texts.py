@@ -23,7 +23,7 @@ from mockllm.providers.texts import (
     read_texts_in_pieces,
     text_names,
 )
-from mockllm.wire import jsontext
+from mockllm.wire import json_encoding
 from tests.support.declared_texts import declared_strings
 from tests.support.strategies import ask_chat, ask_messages, ask_responses
 
@@ -45,7 +45,7 @@ def test_texts_that_are_read_in_pieces_are_the_same(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(texts, "ENTRIES_AT_ONCE", most)
-        patch.setattr(jsontext, "_MAX_WEIGHT", weight)
+        patch.setattr(json_encoding, "_MAX_WEIGHT", weight)
         found = [*read_texts_in_pieces(value, table)]
 
     assert [text for text in found if text is not None] == [*read_texts(value, table)]

@@ -29,9 +29,6 @@ VALUES = st.recursive(
 )
 
 
-TEXTS_TO_CUT = st.text(st.sampled_from('a"\\\n\u2028\U0001f600'), max_size=9)
-
-
 def nested(levels: int, *, keyed: bool = False) -> Any:
     """A value of so many levels."""
     value: Any = 1.0
@@ -327,29 +324,7 @@ def test_values_that_json_cannot_represent_are_found(value: Any, expected: list[
     assert found == expected
 
 
-# --- Large texts ----------------------------------------------------------------------------------
-
-
-@given(
-    st.recursive(
-        SCALARS | TEXTS_TO_CUT, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner)
-    ),
-    st.sampled_from([0, 32, 100, 1_000]),
-)
-def test_what_is_encoded_in_pieces_is_what_is_encoded_at_once(value: Any, most: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jsontext, "MAX_TEXT", 3)
-        patch.setattr(jsontext, "_PIECE_OF_TEXT", 2)
-        patch.setattr(jsontext, "_MAX_WEIGHT", most)
-
-        pieces = list(jsontext.dumps_in_pieces(value))
-
-    assert b"".join(pieces) == jsontext.dumps(value)
-
-
-VALUES = st.recursive(
-    SCALARS | TEXTS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner)
-)
+# --- Sizes ----------------------------------------------------------------------------------------
 
 
 @given(VALUES, st.integers(0, 30))
@@ -368,41 +343,3 @@ def test_values_are_many_from_a_number_on(value: Any, most: int) -> None:
         return 1 + (sum(map(count, inner)) if isinstance(value, (dict, list)) else 0)
 
     assert jsontext.has_many_values(value, most) is (count(value) > most)
-
-
-def test_a_deep_value_is_encoded_in_pieces() -> None:
-    value = [nested(1_000), "long" * jsontext.MAX_TEXT]
-
-    assert jsontext.takes_long(value)
-    assert b"".join(jsontext.dumps_in_pieces(value)) == jsontext.dumps(value)
-
-
-@pytest.mark.parametrize("wrapped", [lambda text: text, lambda text: {"a": [1, {"b": (text,)}]}])
-def test_a_text_is_large_from_a_size_on(wrapped: Any) -> None:
-    assert not jsontext.takes_long(wrapped("x" * jsontext.MAX_TEXT))
-    assert jsontext.takes_long(wrapped("x" * (jsontext.MAX_TEXT + 1)))
-
-
-def test_no_piece_of_a_large_text_is_large() -> None:
-    pieces = list(jsontext.dumps_in_pieces({"text": "x" * 1_000_000}))
-
-    assert max(map(len, pieces)) <= jsontext.MAX_TEXT
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        [{"a": 1}] * 100_000,
-        {f"name {at}": {} for at in range(100_000)},
-        [[[1, 2, 3]] * 100_000, {"a": {"b": ["word"] * 100_000}}],
-        [nested(900), [1] * 100_000],
-    ],
-    ids=["list", "object", "within", "deep"],
-)
-def test_no_piece_of_many_values_is_large(value: Any) -> None:
-    assert jsontext.takes_long(value)
-    pieces = list(jsontext.dumps_in_pieces(value))
-
-    assert max(map(len, pieces)) <= 2 * jsontext._MAX_WEIGHT
-    assert len(pieces) > 10
-    assert b"".join(pieces) == jsontext.dumps(value)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mockllm.wire import jsontext, sse
+from mockllm.wire import json_encoding, sse
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAMES = st.from_regex(r"[a-z][a-z_.]{0,20}", fullmatch=True)
@@ -79,6 +79,6 @@ def test_the_data_of_an_event_is_what_was_framed(event: str | None) -> None:
 def test_a_frame_in_pieces_is_the_same(text: str, name: str | None) -> None:
     data = {"text": text, "more": [text]}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jsontext, "MAX_TEXT", 3)
+        patch.setattr(json_encoding, "MAX_TEXT", 3)
 
         assert b"".join(sse.frame_in_pieces(data, event=name)) == sse.frame(data, event=name)

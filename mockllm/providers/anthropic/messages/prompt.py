@@ -21,7 +21,7 @@ from mockllm.providers.anthropic.messages.texts import (
 from mockllm.providers.plain import PlainReader
 from mockllm.providers.routes import Values
 from mockllm.providers.texts import text_names
-from mockllm.wire import jsontext
+from mockllm.wire import json_encoding, jsontext
 
 NAME = "anthropic"
 ROLES = ("user", "assistant", "system")  # anthropic 2.12.0: MessageParam has a system variant
@@ -129,7 +129,7 @@ def _message(message: dict[str, Any]) -> Message:
 def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message | None]:
     """The message, with pauses; None if it is small."""
     content, role = message.get("content"), message["role"]
-    if not normalise.is_long(content) and not jsontext.takes_long(message):
+    if not normalise.is_long(content) and not json_encoding.takes_long(message):
         return None
     if isinstance(content, str):
         return replace(_message(message), sizes=_SIZES)

@@ -19,7 +19,7 @@ from mockllm.providers.openai.chat.conversation import READERS
 from mockllm.providers.plain import PlainReader
 from mockllm.providers.routes import Values
 from mockllm.providers.texts import text_names
-from mockllm.wire import jsontext
+from mockllm.wire import json_encoding, jsontext
 
 NAME = "openai"
 MEMBERS: Mapping[str, tuple[str, ...]] = {
@@ -176,7 +176,7 @@ def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message
     """The message, with pauses; None if it is small."""
     content, role = message.get("content"), message["role"]
     if not normalise.is_long(content):
-        if not jsontext.takes_long(message):
+        if not json_encoding.takes_long(message):
             return None
         return (yield from _large_message(message))
     texts = yield from normalise.read_in_slices(content, normalise.texts)

@@ -25,7 +25,7 @@ from mockllm.providers.openai.responses.conversation import (
 from mockllm.providers.openai.responses.texts import MEMBERS, read_item, read_item_in_pieces
 from mockllm.providers.routes import Values
 from mockllm.providers.texts import text_members, text_names
-from mockllm.wire import jsontext
+from mockllm.wire import json_encoding, jsontext
 
 NAME = "openai_response"
 ROLES = ("user", "assistant", "system", "developer")
@@ -242,7 +242,7 @@ def _message_in_pieces(item: dict[str, Any]) -> Generator[None, None, Message | 
     texts: list[str] = []
     for name, read in _TEXTS.items():
         texts += yield from normalise.read_in_slices(item.get(name), read)
-    if not long and not jsontext.takes_long(item):
+    if not long and not json_encoding.takes_long(item):
         return None
     found = yield from normalise.gather(read_item_in_pieces(item))
     found.append((yield from normalise.write_in_pieces(item)))

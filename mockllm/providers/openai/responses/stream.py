@@ -16,7 +16,7 @@ from mockllm.prompt import ResponseOptions
 from mockllm.providers.openai.responses import echo, items
 from mockllm.providers.openai.responses.answer import is_echo, optional_members
 from mockllm.providers.openai.responses.items import Event
-from mockllm.wire import jsontext, sse
+from mockllm.wire import json_encoding, sse
 from mockllm.wire.chunking import Chunk
 
 PADDED_TO = 16
@@ -66,8 +66,8 @@ def frame(event: dict[str, Any]) -> bytes:
 def frame_or_pieces(event: dict[str, Any]) -> bytes | Iterator[bytes]:
     """Encode one event; one with a large text, which the last events have, in pieces."""
     delta = event.get("delta")
-    is_small = isinstance(delta, str) and len(delta) <= jsontext.MAX_TEXT
-    if is_small or not jsontext.takes_long(event):
+    is_small = isinstance(delta, str) and len(delta) <= json_encoding.MAX_TEXT
+    if is_small or not json_encoding.takes_long(event):
         return frame(event)
     return sse.frame_in_pieces(event, event=_name(event))
 

@@ -12,7 +12,7 @@ from mockllm.prompt import STREAMED
 from mockllm.providers.openai.responses.speech import SPEAKER
 from mockllm.providers.openai.responses.stream import frame
 from mockllm.providers.speech import speak
-from mockllm.wire import jsontext
+from mockllm.wire import json_encoding
 from tests.support import goldens
 from tests.support.speeches import check_steps
 
@@ -39,9 +39,9 @@ def test_large_events_are_the_same_bytes_with_pauses_between_their_pieces(words:
 
     assert [joined(step) for step in steps if step != PAUSE] == plain
     assert _on_the_wire(steps) == _on_the_wire(plain)
-    large = [step for step in steps if step.size > jsontext.MAX_TEXT]
+    large = [step for step in steps if step.size > json_encoding.MAX_TEXT]
     assert steps.count(PAUSE) == sum(len(step.pieces) for step in large)
-    assert all(len(piece) <= jsontext.MAX_TEXT for step in large for piece in step.pieces)
+    assert all(len(piece) <= json_encoding.MAX_TEXT for step in large for piece in step.pieces)
     assert len(large) == (4 if words > 1 else 0)
 
 
