@@ -24,20 +24,42 @@ WITHOUT_CONTENT = BODILESS | {205}
 of a 205 has a length of 0."""
 
 
+class HeaderParts(NamedTuple):
+    """Header lines that differ from those of other requests in the `values` of these `names`, which
+    follow each other. They are joined when they are asked for, as those of few requests are."""
+
+    before: Headers
+    names: tuple[bytes, ...]
+    values: tuple[bytes, ...]
+    after: Headers
+
+
+def join_lines(lines: Headers | HeaderParts) -> Headers:
+    """Return header lines in one tuple."""
+    if isinstance(lines, HeaderParts):
+        return (*lines.before, *zip(lines.names, lines.values, strict=True), *lines.after)
+    return lines
+
+
 class Request(NamedTuple):
     """One complete request as received.
 
     `path` and `query` are the two halves of the target, as sent (``/v1/messages``, ``beta=true``).
-    `first_values` maps each header's name to the first of its values. A tuple, because creating one
-    is part of the cost of every request.
+    `lines` are the header lines, `first_values` maps each header's name to the first of its values.
+    A tuple, because creating one is part of the cost of every request.
     """
 
     method: str
     path: str
     query: str
-    headers: Headers
+    lines: Headers | HeaderParts
     first_values: Mapping[bytes, bytes]
     body: bytes
+
+    @property
+    def headers(self) -> Headers:
+        """The header lines in one tuple."""
+        return join_lines(self.lines)
 
     @classmethod
     def of(

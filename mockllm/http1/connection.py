@@ -128,10 +128,9 @@ class HTTPConnection:
             self.receive_data(data)
             return self.next_request()
         try:
-            known = self._heads.recall(data)
-            if known is not None:
-                head, size = known
-                body = data[size:]
+            head = self._heads.recall(data)
+            if head is not None:
+                body = data[head.size :]
             else:
                 self.receive_data(data)
                 found = self._next_head()
@@ -140,10 +139,10 @@ class HTTPConnection:
                 head, body = found
             self._head = head
             self._scanned = 0
-            line, headers, values, length, codings, keep_alive, _ = head
+            line, lines, values, _, length, codings, keep_alive, _ = head
             if length == len(body) <= self._limits.body and keep_alive and not codings:
                 method, path, query, _ = line
-                return _new(Request, (method, path, query, headers, values, body))
+                return _new(Request, (method, path, query, lines, values, body))
             self._begin_body(head, body)
         except HTTPError:
             self.close()
@@ -220,8 +219,8 @@ class HTTPConnection:
     def _known_head(self, data: bytes) -> tuple[Head, bytes] | None:
         """A cached head at the start of all that is buffered, `data`, and the bytes after it. None,
         without a change of state, for any other."""
-        known = self._heads.recall(data)
-        return None if known is None else (known.head, data[known.size :])
+        head = self._heads.recall(data)
+        return None if head is None else (head, data[head.size :])
 
     def _next_head(self) -> tuple[Head, bytes] | None:
         """The head at the start of the buffer, and the bytes after it; None if incomplete."""
@@ -303,7 +302,7 @@ class HTTPConnection:
 
 def _request(head: Head, body: bytes) -> Request:
     line = head.line
-    values = (line.method, line.path, line.query, head.headers, head.first_values, body)
+    values = (line.method, line.path, line.query, head.lines, head.first_values, body)
     return _new(Request, values)
 
 

@@ -22,9 +22,9 @@ Example: ``POST /v1/chat/completions HTTP/1.1``, ``Host: localhost``, ``Content-
 
     Head(
         line=RequestLine("POST", "/v1/chat/completions", query="", is_http11=True),
-        headers=((b"host", b"localhost"), (b"content-length", b"2")),
+        lines=((b"host", b"localhost"), (b"content-length", b"2")),
         first_values={b"host": b"localhost", b"content-length": b"2"},
-        length=2, codings=(), keep_alive=True, expects_continue=False,
+        size=71, length=2, codings=(), keep_alive=True, expects_continue=False,
     )
 
 Without the Host header, `make_head` raises ``HTTPError(400)``.
@@ -41,7 +41,7 @@ from typing import NamedTuple, TypeVar
 import h11
 
 from mockllm.errors import ForeignProtocolError, HTTPError
-from mockllm.exchange import Headers, Request
+from mockllm.exchange import HeaderParts, Headers, Request, join_lines
 from mockllm.http1 import request_target
 from mockllm.http1.content_coding import split_codings
 from mockllm.limits import Limits
@@ -70,18 +70,24 @@ class RequestLine(NamedTuple):
 class Head(NamedTuple):
     """A request line and its headers. (A tuple, because tuples are the cheapest to create.)
 
-    `length` is the length of the body in bytes, or None if it is chunked. `codings` are those of
-    its Content-Encoding, in the order in which they were applied. With `keep_alive` the connection
-    persists after the response.
+    `size` is that of the head in bytes. `length` is that of the body, or None if it is chunked.
+    `codings` are those of its Content-Encoding, in the order in which they were applied. With
+    `keep_alive` the connection persists after the response.
     """
 
     line: RequestLine
-    headers: Headers
+    lines: Headers | HeaderParts
     first_values: dict[bytes, bytes]
+    size: int
     length: int | None
     codings: tuple[str, ...]
     keep_alive: bool
     expects_continue: bool
+
+    @property
+    def headers(self) -> Headers:
+        """The header lines in one tuple."""
+        return join_lines(self.lines)
 
 
 def parse(data: bytes, limits: Limits) -> Head:
@@ -109,7 +115,7 @@ def parse(data: bytes, limits: Limits) -> Head:
     if len(headers) > limits.headers:
         raise HTTPError(431, f"More than {limits.headers} headers")
     line = RequestLine(method, *request_target.resolve(method, target), version != b"1.0")
-    return make_head(line, headers, first_values(headers))
+    return make_head(line, headers, first_values(headers), len(data))
 
 
 def malformed(error: h11.RemoteProtocolError) -> HTTPError:
@@ -147,8 +153,8 @@ def _glimpse_target(method: str, target: str) -> tuple[str, str]:
     return "", ""
 
 
-def make_head(line: RequestLine, headers: Headers, values: dict[bytes, bytes]) -> Head:
-    """Derive the framing of a request from parts that h11 accepts.
+def make_head(line: RequestLine, headers: Headers, values: dict[bytes, bytes], size: int) -> Head:
+    """Derive the framing of a request from parts that h11 accepts, of `size` bytes.
 
     Raises:
         HTTPError: 400, a missing or invalid Host, or ambiguous framing (RFC 9112, section 6.1);
@@ -169,6 +175,7 @@ def make_head(line: RequestLine, headers: Headers, values: dict[bytes, bytes]) -
         line,
         headers,
         values,
+        size,
         length=None if chunked else int(values.get(b"content-length", 0)),
         codings=_codings(headers, values) if b"content-encoding" in values else (),
         keep_alive=b"close" not in options and (line.is_http11 or b"keep-alive" in options),

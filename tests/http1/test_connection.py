@@ -11,7 +11,8 @@ from mockllm.errors import HTTPError
 from mockllm.exchange import Request
 from mockllm.http1 import connection as connection_module
 from mockllm.http1.connection import HTTPConnection
-from mockllm.http1.head_cache import Found, HeadCache
+from mockllm.http1.head_cache import HeadCache
+from mockllm.http1.heads import Head
 from mockllm.limits import KIB, Limits
 
 LIMITS = Limits()
@@ -145,7 +146,7 @@ def test_a_head_that_comes_before_its_body_is_read_once(monkeypatch: pytest.Monk
     asked: list[bytes] = []
     recall = heads.recall
 
-    def noted(data: bytes) -> Found | None:
+    def noted(data: bytes) -> Head | None:
         asked.append(data)
         return recall(data)
 
