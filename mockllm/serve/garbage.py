@@ -2,7 +2,7 @@
 
 The interpreter does so whenever enough objects have been kept, which holds the loop for 100 ms with
 10,000 open streams, and nearly always in vain: a connection and an answer leave no cycles. So here
-full collections wait until no answer is paced and no large body is in work, unless very much has
+full collections wait until no answer is paced and nothing large is in work, unless very much has
 been kept meanwhile, and take a hundredth of the time at most. Young objects are collected as ever.
 
 It does not know what is collected. An embedded server shares its interpreter with the program, and
@@ -28,18 +28,18 @@ PAUSE = 100.0  # seconds between two full collections, for each second that one 
 
 class GarbageCollector:
     """Collects all garbage when `poll` finds that it is due. `is_pacing` says whether something is
-    open that a collection would make late, `has_large_body` whether it would take long; `now` is a
-    clock in seconds."""
+    open that a collection would make late, `takes_long` whether it would take long now, because a
+    large body or a configuration is in work; `now` is a clock in seconds."""
 
     def __init__(
         self,
         is_pacing: Callable[[], bool],
-        has_large_body: Callable[[], bool] = lambda: False,
+        takes_long: Callable[[], bool] = lambda: False,
         *,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._is_pacing = is_pacing
-        self._has_large_body = has_large_body
+        self._takes_long = takes_long
         self._now = now
         self._not_before = now()
         self._threshold = gc.get_threshold()
@@ -59,7 +59,7 @@ class GarbageCollector:
         began = self._now()
         if kept < MIN_KEPT or began < self._not_before:
             return
-        if self._has_large_body():
+        if self._takes_long():
             if kept < MAX_WORKED:
                 return
         elif kept < MAX_KEPT and self._is_pacing():

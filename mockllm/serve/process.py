@@ -188,7 +188,10 @@ class _Process:
                 shared=self._distant or self._shared,
             )
         self._listener = Listener(self._service, tls=bound.tls)
-        self._garbage = GarbageCollector(lambda: clock.is_pacing, lambda: turns.has_large_body)
+        self._reloader: Reloader | None = None
+        self._garbage = GarbageCollector(
+            lambda: clock.is_pacing, lambda: turns.has_large_body or self._is_loading
+        )
 
     def _follow_changes(self) -> tuple[SharedChanges | None, int]:
         """Return the changes that the workers of this server share, if other servers do not share
@@ -247,6 +250,7 @@ class _Process:
             return
         loop = asyncio.get_running_loop()
         reloader = Reloader(reload, lambda engine: _soon(loop, lambda: self._swap(engine)))
+        self._reloader = reloader
         if RELOAD_SIGNAL is not None:
             self.on_signal(RELOAD_SIGNAL, reloader.ask)
         reloader.start()
@@ -263,6 +267,13 @@ class _Process:
                 self._store.use_config(engine.fingerprint)
             log_state(reloaded, engine.stateful_mocks)
             freeze_heap()
+        if self._reloader is not None:
+            self._reloader.is_loading = False
+
+    @property
+    def _is_loading(self) -> bool:
+        """True while a configuration is loaded, until its objects are frozen."""
+        return self._reloader is not None and self._reloader.is_loading
 
     def stop(self) -> None:
         """Drain; if it is draining already, cut all connections."""

@@ -89,6 +89,8 @@ class Reloader(threading.Thread):
         self._deliver = deliver
         self._requested = threading.Event()
         self._ended = False
+        self.is_loading = False
+        """True while a configuration is loaded, and until who gets it has set this to False."""
 
     def ask(self) -> None:
         """Request a load. Requests made during a load cause one more load after it."""
@@ -107,9 +109,12 @@ class Reloader(threading.Thread):
             if self._ended:
                 return
             if requested or self._reload.is_due():
+                self.is_loading = True
                 engine = self._reload.run()
                 if engine is not None and not self._ended:
                     self._deliver(engine)
+                else:
+                    self.is_loading = False
 
 
 def log_state(reloaded: Reloaded, places: Mapping[str, str]) -> None:

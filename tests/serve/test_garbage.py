@@ -17,13 +17,13 @@ class Heap:
         self.now = 0.0
         self.kept = 0
         self.is_pacing = False
-        self.has_large_body = False
+        self.takes_long = False
         self.collections = 0
         self.seconds = 0.0  # that a collection takes
         monkeypatch.setattr(gc, "get_count", lambda: (0, 0, self.kept))
         monkeypatch.setattr(gc, "collect", self._collect)
         self.collector = GarbageCollector(
-            lambda: self.is_pacing, lambda: self.has_large_body, now=lambda: self.now
+            lambda: self.is_pacing, lambda: self.takes_long, now=lambda: self.now
         )
 
     def _collect(self) -> None:
@@ -63,11 +63,11 @@ def test_a_collection_waits_while_answers_are_paced_and_little_is_kept(
 def test_turns_of_a_large_body_make_no_collection_due(
     heap: Heap, kept: int, is_pacing: bool, collections: int
 ) -> None:
-    heap.kept, heap.is_pacing, heap.has_large_body = kept, is_pacing, True
+    heap.kept, heap.is_pacing, heap.takes_long = kept, is_pacing, True
     heap.collector.poll()
     assert heap.collections == collections
 
-    heap.has_large_body = False
+    heap.takes_long = False
     heap.is_pacing = False
     heap.collector.poll()
     assert heap.collections == 1

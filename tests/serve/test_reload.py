@@ -150,15 +150,22 @@ def test_a_bug_in_loading_is_logged_only(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_loads_in_a_thread_when_asked() -> None:
-    delivered = []
+    delivered: list[Engine] = []
     came = threading.Event()
     made = engine()
 
+    def load() -> Engine:
+        assert reloader.is_loading
+        return made
+
     def deliver(engine: Engine) -> None:
+        assert reloader.is_loading
+        reloader.is_loading = False  # as who gets it does
         delivered.append(engine)
         came.set()
 
-    reloader = Reloader(Reload(lambda: made), deliver)
+    reloader = Reloader(Reload(load), deliver)
+    assert not reloader.is_loading
     reloader.start()
     for _ in range(3):
         reloader.ask()
@@ -169,6 +176,22 @@ def test_loads_in_a_thread_when_asked() -> None:
 
     assert not reloader.is_alive()
     assert delivered == [made] * 3
+
+
+def test_nothing_is_loaded_any_more_after_a_failure() -> None:
+    def load() -> Engine:
+        came.set()
+        raise ValueError
+
+    came = threading.Event()
+    reloader = Reloader(Reload(load), lambda engine: None)
+    reloader.start()
+    reloader.ask()
+    assert came.wait(PATIENCE)
+    reloader.end()
+    reloader.join(PATIENCE)
+
+    assert not reloader.is_loading
 
 
 PLACES = {f"key {number}": f"mocks[{number}]" for number in range(20)}
