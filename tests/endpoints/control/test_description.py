@@ -75,6 +75,13 @@ EXCHANGES: list[tuple[str, str, str, Any, dict[str, str], int]] = [
 """Method, path in the description, path that is asked for, body, headers, status."""
 
 
+def test_the_document_is_made_in_a_thread() -> None:
+    controlled = Controlled()
+
+    assert controlled.ask("GET", "openapi.json").status == 200
+    assert controlled.threads == 1
+
+
 def test_every_answer_is_as_described() -> None:
     controlled = Controlled({"mocks": [{"name": "greet", "match": {"user": "Hi"}, "reply": "x"}]})
     controlled.ask("PUT", "sessions/a", {})
