@@ -113,6 +113,7 @@ AnyKept = Kept | Repeated | Noted
 COST: Final = 1  # its place in each of them
 NUMBER: Final = 2
 SESSION: Final = 3  # its place in a Noted
+_MATCH: Final = 5
 _DELIVERY = Entry._fields.index("delivery")
 
 
@@ -126,6 +127,13 @@ def session_of(each: AnyKept) -> str:
     if isinstance(each, Repeated):
         return each.first.entry.session
     return each.entry.session if isinstance(each, Kept) else each[SESSION]
+
+
+def rule_of(each: AnyKept) -> Rule | None:
+    """Return the rule of the mock that answered."""
+    if isinstance(each, Repeated):
+        return each.first.entry.rule
+    return each.entry.rule if isinstance(each, Kept) else each[_MATCH].rule
 
 
 def make_kept(each: AnyKept) -> Kept:

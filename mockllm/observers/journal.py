@@ -43,6 +43,7 @@ from mockllm.observers.entries import (
     get_number,
     make_entry,
     make_kept,
+    rule_of,
     session_of,
 )
 
@@ -271,8 +272,14 @@ class Journal:
 
     def count_by_mock(self, session: str | None = None) -> Mapping[str, int]:
         """Return the number of requests that each mock answered, by its id."""
-        rules = (entry_like(each).rule for each in self._of(session))
-        return Counter(id_of(rule) for rule in rules if rule is not None)
+        counts = Counter[str]()
+        rules = [rule_of(each) for each in self._of(session)]
+        known = {id(rule): rule for rule in rules}
+        for rule_id, number in Counter(map(id, rules)).items():
+            rule = known[rule_id]
+            if rule is not None:
+                counts[id_of(rule)] += number
+        return counts
 
     def count(self, session: str | None = None) -> int:
         """Return the number of calls of a session, or of all: their retries do not count."""

@@ -269,6 +269,21 @@ def test_requests_are_counted_by_mock() -> None:
     assert observed.journal.count_by_mock("a") == {"mocks[0] 'weather'": 1}
 
 
+def test_requests_are_counted_by_mock_however_their_entries_are_kept() -> None:
+    observed = Observed()
+    asked = request(CHAT, chat_request("the weather"))
+    observed.ask(asked)
+    (kept,) = observed.journal.since(0, None)
+    journal = Journal()
+    decided = observed.app.decide(asked)
+    assert isinstance(decided, Decision)
+    journal.insert([kept])
+    journal.note(asked, decided, 1.0, 0.0)
+    journal.observe_again(journal.prepare(asked, decided), 2.0)
+
+    assert journal.count_by_mock() == {"mocks[0] 'weather'": 3}
+
+
 def test_requests_to_the_control_api_are_no_entries() -> None:
     observed = Observed()
     asked = request("/__mockllm/calls", b"", method="GET")
