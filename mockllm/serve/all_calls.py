@@ -184,7 +184,7 @@ class AllCalls:
         """Return what a process tells, page by page."""
         line = self._lines.get(name)
         if line is None:
-            line = self._lines[name] = PeerLine(self._folder / name)
+            line = self._lines[name] = self._line_to(name)
         kept: list[Kept] = []
         after, more = self._complete, True
         while more:
@@ -199,10 +199,13 @@ class AllCalls:
         )
         return _Told(kept, counts, since, page["adopted"])
 
+    def _line_to(self, name: str) -> PeerLine:
+        return PeerLine(self._folder / name, self._own.turns)
+
     async def _tell_all(self, message: Any) -> None:
         """Send a message to the other processes, and wait until they have acted on it, or do not
         answer in time."""
-        lines = {name: PeerLine(self._folder / name) for name in self._names()}
+        lines = {name: self._line_to(name) for name in self._names()}
         await asyncio.gather(
             *(_ask_patiently(line, message, pid_of(name)) for name, line in lines.items())
         )
@@ -258,7 +261,7 @@ class AllCalls:
         for name in self._names():
             known = watched.get(name)
             if known is None or known[1].done():
-                line = PeerLine(self._folder / name) if known is None else known[0]
+                line = self._line_to(name) if known is None else known[0]
                 watched[name] = line, asyncio.create_task(_watch(line, number, came))
 
     # --- dropping ---

@@ -83,10 +83,10 @@ class DistantResponses:
         app: App,
         store: ScriptRunner,
         peers: Performer | None,
-        turns: Turns | None = None,
+        turns: Turns,
     ) -> None:
         self._app = app
-        self._turns = turns or Turns()
+        self._turns = turns
         self._own = OwnResponses(app, self._turns)
         self._store = store
         self._peers = peers

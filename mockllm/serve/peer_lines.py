@@ -34,9 +34,9 @@ class PeerLine:
     opened when it is first used, and again after a failure. Large messages are encoded and decoded
     in `turns`."""
 
-    def __init__(self, path: Path, turns: Turns | None = None) -> None:
+    def __init__(self, path: Path, turns: Turns) -> None:
         self._path = path
-        self._turns = turns or Turns()
+        self._turns = turns
         self._lock = asyncio.Lock()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 

@@ -165,10 +165,11 @@ class Peers:
         app: App,
         place: Place,
         calls: ProcessCalls | None = None,
-        turns: Turns | None = None,
+        *,
+        turns: Turns,
     ) -> None:
         self._app = app
-        self._turns = turns or Turns()
+        self._turns = turns
         self._own = OwnResponses(app, self._turns)
         self._calls = calls
         self._own_server: asyncio.Server | None = None

@@ -28,6 +28,7 @@ from mockllm.observers.selection import Selection
 from mockllm.serve.call_board import CallBoard
 from mockllm.serve.call_messages import pack_calls, unpack_calls
 from mockllm.serve.peer_lines import NoAnswer, PeerLine
+from mockllm.serve.turns import Turns
 
 WORDS = frozenset({"calls", "clear", "follow", "await", "adopt", "adopted"})
 """The first members of the messages that are answered here."""
@@ -42,11 +43,13 @@ ALL = (1 << 63) - 1  # above all numbers
 
 
 class ProcessCalls:
-    """The journal of the process with this `number`, one of those on the `board`."""
+    """The journal of the process with this `number`, one of those on the `board`. Large messages
+    are encoded and decoded in the `turns` of the process."""
 
-    def __init__(self, journal: Journal, board: CallBoard, number: int) -> None:
+    def __init__(self, journal: Journal, board: CallBoard, number: int, turns: Turns) -> None:
         self.journal = journal
         self.board = board
+        self.turns = turns
         self.name = name_of(number, os.getpid())
         """The name of the socket at which other processes ask for the calls."""
         self.adopted: list[str] = []
@@ -171,7 +174,7 @@ class ProcessCalls:
     async def hand_on(self, path: Path) -> bool:
         """Hand the calls on to the process that listens at `path`. Returns True once it has them;
         else they are lost with this process."""
-        line, after, more = PeerLine(path), 0, True
+        line, after, more = PeerLine(path, self.turns), 0, True
         try:
             while more:
                 page = self._page(after, ALL, [])

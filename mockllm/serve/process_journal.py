@@ -54,8 +54,8 @@ def record(
         missing = "" if place is None else NO_SOCKETS
         return Recorded(peers, journal, OwnCalls(journal, missing=missing))
     journal = _journal(app, turns, max_entries, board.epoch, board.numbers(place.number))
-    own = ProcessCalls(journal, board, place.number)
-    peers = Peers(app, place, own, turns)
+    own = ProcessCalls(journal, board, place.number, turns)
+    peers = Peers(app, place, own, turns=turns)
     copy = _journal(app, turns, max_entries, board.epoch)
     calls = AllCalls(own, copy, place.switchboard.folder, peers.find_earlier)
     return Recorded(peers, journal, calls)

@@ -29,6 +29,7 @@ from mockllm.serve.call_board import CallBoard
 from mockllm.serve.fresh_values import FreshValueSource
 from mockllm.serve.peers import Peers, Place, Switchboard
 from mockllm.serve.process_calls import ProcessCalls
+from mockllm.serve.turns import Turns
 from mockllm.wire.placeholders import fill, fill_fresh
 from tests.support.observed import PATHS, SAME_REPLY, Observed, request
 from tests.support.peers import working
@@ -57,10 +58,11 @@ class Worker:
         self.numbers: CallBoard = board.calls  # type: ignore[assignment]  # there are sockets
         journal = Journal(max_entries=max_entries, next_number=self.numbers.numbers(self.number))
         self.observed = Observed(SAME_REPLY, journal=journal)
-        self.own = ProcessCalls(journal, self.numbers, self.number)
+        turns = Turns()
+        self.own = ProcessCalls(journal, self.numbers, self.number, turns)
         place = Place(board, slot, number is not None, self.number)
         app = self.observed.app
-        self.peers = Peers(app, place, self.own)
+        self.peers = Peers(app, place, self.own, turns=turns)
         copy = Journal(max_entries=max_entries, find_earlier=app.responses.find_earlier_of_call)
         self.calls = AllCalls(self.own, copy, board.folder, self.peers.find_earlier)
 

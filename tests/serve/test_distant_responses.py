@@ -28,6 +28,7 @@ from mockllm.serve.peer_messages import pack_responses
 from mockllm.serve.redis_address import RedisAddress
 from mockllm.serve.redis_link import Script
 from mockllm.serve.redis_store import Member, RedisStore
+from mockllm.serve.turns import Turns
 from mockllm.state.operations import EndSession
 from mockllm.state.responses import StoredResponse, make_unique_id
 from mockllm.state.store import StateUnavailableError
@@ -63,7 +64,7 @@ class Worker:
         member = Member(f"server-{next(NUMBERS)}", "0-1", "c")
         self.store = RedisStore(address, member, timeout=timeout, gone=self.app.forget_session)
         self.app.share_state(self.store, lambda: self.store.condition)
-        self.responses = DistantResponses(self.app, self.store, None)
+        self.responses = DistantResponses(self.app, self.store, None, Turns())
 
     async def stop(self) -> None:
         await self.responses.stop()

@@ -55,7 +55,7 @@ class Worker:
         self, board: Switchboard, slot: int, loaded: Loaded = LOADED, *, successor: bool = False
     ) -> None:
         self.app = App(Engine(loaded))
-        self.peers = Peers(self.app, Place(board, slot, successor))
+        self.peers = Peers(self.app, Place(board, slot, successor), turns=Turns())
         self.asked: list[FindElsewhere] = []
         self._fresh = FreshValueSource(slot)
 

@@ -53,7 +53,7 @@ class Peer:
 
 async def test_messages_are_answered_one_after_the_other(tmp_path: Path) -> None:
     async with Peer(tmp_path / "s") as peer:
-        line = PeerLine(peer.path)
+        line = PeerLine(peer.path, Turns())
         answers = await asyncio.gather(*(line.ask(number, 5) for number in range(5)))
         line.close()
         again = await line.ask("again", 5)
@@ -64,7 +64,7 @@ async def test_messages_are_answered_one_after_the_other(tmp_path: Path) -> None
 
 async def test_a_late_answer_is_not_taken_for_another(tmp_path: Path) -> None:
     async with Peer(tmp_path / "s") as peer:
-        line = PeerLine(peer.path)
+        line = PeerLine(peer.path, Turns())
         assert await line.ask("wait", 0.01) is NoAnswer.BUSY
         assert await line.ask("next", 5) == "next"
         line.close()
@@ -88,7 +88,7 @@ def test_a_process_that_is_stopped_is_known() -> None:
 
 
 async def test_one_that_is_gone_is_told(tmp_path: Path) -> None:
-    line = PeerLine(tmp_path / "s")
+    line = PeerLine(tmp_path / "s", Turns())
     assert await line.ask("nobody", 5) is NoAnswer.GONE
     async with Peer(tmp_path / "s"):
         assert await line.ask("close", 5) is NoAnswer.GONE
