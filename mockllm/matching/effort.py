@@ -23,7 +23,7 @@ MAX_EFFORT = 1_500_000  # nanoseconds between two pauses, as estimated
 PER_TEXT = 300  # nanoseconds to look at a text, whatever its length
 PER_CHARACTER = 3  # nanoseconds to search a character for one text, if much of that occurs often
 
-MAX_SEARCHED = 128 * 1024
+MAX_TEXT_AT_ONCE = 128 * 1024
 """Characters of a text that are searched, or folded, without a pause: 0.1 to 0.4 ms."""
 
 _T = TypeVar("_T")
@@ -62,7 +62,7 @@ class Effort:
 
 def is_in_pieces(wanted: str, text: str, effort: Effort) -> Pieces[bool]:
     """Return True if `text` contains `wanted`, with pauses."""
-    step, behind = max(MAX_SEARCHED, len(wanted)), max(len(wanted) - 1, 0)
+    step, behind = max(MAX_TEXT_AT_ONCE, len(wanted)), max(len(wanted) - 1, 0)
     for start in range(0, max(len(text) - behind, 1), step):
         if text.find(wanted, start, start + step + behind) >= 0:
             return True
@@ -74,7 +74,7 @@ def is_in_pieces(wanted: str, text: str, effort: Effort) -> Pieces[bool]:
 def is_in_one(wanted: str, texts: Iterable[str], effort: Effort) -> Pieces[bool]:
     """Return True if one of `texts` contains `wanted`, with pauses."""
     for text in texts:
-        if len(text) > MAX_SEARCHED:
+        if len(text) > MAX_TEXT_AT_ONCE:
             if (yield from is_in_pieces(wanted, text, effort)):
                 return True
             continue

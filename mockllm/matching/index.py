@@ -41,7 +41,7 @@ MAX_CHECKED = 4
 PER_RULE = 2_000  # nanoseconds to check a rule, beside its texts
 MAX_SMALL = 16 * 1024  # bytes of a body that has few texts
 MAX_PLAIN = 64 * 1024  # bytes of a plain body of which only the last words are looked at
-MAX_SEARCHED = 1_000_000  # bytes of a body times rules; if all rules occur in all of it, some ms
+MAX_RULE_BYTES = 1_000_000  # bytes of a body times rules; if all rules occur in all of it, some ms
 _OF_LAST_WORDS = frozenset({*Subject.USER.value.readings, *Subject.LAST_USER.value.readings})
 """Readings of which those of a plain prompt take no longer than to look at a few messages."""
 MAX_DEPTH = 10
@@ -105,7 +105,7 @@ class RuleIndex:
         return self._is_slow or size > (self._max_plain if is_plain else self._max_quick)
 
     def _measure_quick(self) -> tuple[int, int]:
-        """Return the bytes of the largest body of which no more than `MAX_SEARCHED` are searched,
+        """Return the bytes of the largest body of which no more than `MAX_RULE_BYTES` are searched,
         considering how many rules one request can find; and those of a plain one, which may be
         larger if all that the rules read of it is what the user says last."""
         root = self._root
@@ -119,7 +119,7 @@ class RuleIndex:
             for family, keys, rules in branches:
                 holding = family.holding(size)
                 found += rules * (keys if holding is None else min(holding, keys))
-            return size * found > MAX_SEARCHED
+            return size * found > MAX_RULE_BYTES
 
         reads_little = self.reads_one_message and _OF_LAST_WORDS.issuperset(self.readings)
         quick, plain = (

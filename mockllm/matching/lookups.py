@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from mockllm.matching.body_values import Canonical, is_longer
-from mockllm.matching.effort import MAX_SEARCHED, Effort, Pieces
+from mockllm.matching.effort import MAX_TEXT_AT_ONCE, Effort, Pieces
 from mockllm.matching.json_path import Path
 from mockllm.matching.predicate import Headers
 from mockllm.matching.readings import Folded
@@ -112,7 +112,7 @@ class TextLookUp:
         for each in read(prompt):
             text = each
             if self.unfolded is not None:
-                if len(text) > MAX_SEARCHED:
+                if len(text) > MAX_TEXT_AT_ONCE:
                     text = yield from folded.fold_in_pieces(text, effort)
                 else:
                     text = folded[text]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
-from mockllm.matching.effort import MAX_SEARCHED, Effort, Pieces, finish
+from mockllm.matching.effort import MAX_TEXT_AT_ONCE, Effort, Pieces, finish
 from mockllm.matching.folding import fold
 from mockllm.prompt import ConversationMessage, Prompt, ToolResult
 from mockllm.prompt.conversation import tuple_or_list
@@ -33,7 +33,7 @@ class Folded(dict[str, str]):
 
     def fold(self, text: str) -> str:
         """Return a text, long or not, without case."""
-        if len(text) <= MAX_SEARCHED:
+        if len(text) <= MAX_TEXT_AT_ONCE:
             return self[text]
         return finish(self.fold_in_pieces(text, Effort()))
 
@@ -43,9 +43,9 @@ class Folded(dict[str, str]):
             if long is text:
                 return folded
         folded = ""  # grows in place
-        for start in range(0, len(text), MAX_SEARCHED):
-            folded += text[start : start + MAX_SEARCHED].casefold()
-            if effort.is_much(PER_FOLDED * MAX_SEARCHED):
+        for start in range(0, len(text), MAX_TEXT_AT_ONCE):
+            folded += text[start : start + MAX_TEXT_AT_ONCE].casefold()
+            if effort.is_much(PER_FOLDED * MAX_TEXT_AT_ONCE):
                 yield False
         self._long = (*self._long, (text, folded))
         return folded

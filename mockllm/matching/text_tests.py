@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mockllm.matching.effort import (
-    MAX_SEARCHED,
+    MAX_TEXT_AT_ONCE,
     PER_CHARACTER,
     PER_TEXT,
     Effort,
@@ -110,7 +110,7 @@ def passes_in_pieces(
     """Return True if one of `texts` passes, with pauses."""
     fold = folded.fold
     for text in texts:
-        if len(text) > MAX_SEARCHED:
+        if len(text) > MAX_TEXT_AT_ONCE:
             if test.folds:
                 yield from folded.fold_in_pieces(text, effort)
             if (yield from test.passes_in_pieces(text, fold, effort)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 MAX_QUOTE = 60  # characters of a text shown in a reason
-MAX_SEARCHED = 10_000  # characters of a text that is searched for the start of another
+MAX_START_SEARCH = 10_000  # characters of a text that is searched for the start of another
 
 
 def quote(text: str, longest: int = MAX_QUOTE) -> str:
@@ -21,9 +21,9 @@ def common_prefix(one: str, other: str, *, above: int = 0) -> int:
 
 
 def longest_start_within(needle: str, text: str, *, above: int = 0) -> int:
-    """Return the length of the longest prefix of `needle` that occurs in the first `MAX_SEARCHED`
-    characters of `text`; 0 if it is not greater than `above`."""
-    text = text[:MAX_SEARCHED]
+    """Return the length of the longest prefix of `needle` that occurs in the first
+    `MAX_START_SEARCH` characters of `text`; 0 if it is not greater than `above`."""
+    text = text[:MAX_START_SEARCH]
     return _longest(len(needle), lambda size: needle[:size] in text, above)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mockllm.engine.conditions import CANONICAL
 from mockllm.matching.body_values import AllValues, AnyValue, ValueEquals, ValueText
-from mockllm.matching.effort import MAX_EFFORT, MAX_SEARCHED, Effort, finish, is_in_one
+from mockllm.matching.effort import MAX_EFFORT, MAX_TEXT_AT_ONCE, Effort, finish, is_in_one
 from mockllm.matching.expressions import Matches
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.layers import LayeredIndex
@@ -163,7 +163,9 @@ class Long(NamedTuple):
 
 
 def long_texts() -> st.SearchStrategy[Long]:
-    sizes = st.sampled_from([MAX_SEARCHED - 2, MAX_SEARCHED - 1, MAX_SEARCHED, 2 * MAX_SEARCHED])
+    sizes = st.sampled_from(
+        [MAX_TEXT_AT_ONCE - 2, MAX_TEXT_AT_ONCE - 1, MAX_TEXT_AT_ONCE, 2 * MAX_TEXT_AT_ONCE]
+    )
     return st.builds(Long, ENDS, sizes | st.just(0), ENDS)
 
 
@@ -184,9 +186,9 @@ def test_a_text_is_found_in_pieces_as_at_once(wanted: str, long: list[Long]) -> 
 
 
 def test_a_text_that_is_longer_than_a_piece_is_found() -> None:
-    wanted = "a" * MAX_SEARCHED + "b"
+    wanted = "a" * MAX_TEXT_AT_ONCE + "b"
 
-    for before in ("", "-" * (MAX_SEARCHED - 1), "-" * (MAX_SEARCHED + 1)):
+    for before in ("", "-" * (MAX_TEXT_AT_ONCE - 1), "-" * (MAX_TEXT_AT_ONCE + 1)):
         assert finish(is_in_one(wanted, (f"{before}{wanted}-",), Effort()))
         assert not finish(is_in_one(wanted, (f"-{wanted[1:]}{before}",), Effort()))
 

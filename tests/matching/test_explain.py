@@ -9,7 +9,7 @@ from mockllm.matching.explain import NearMiss, nearest_miss
 from mockllm.matching.header_predicates import HeaderEquals
 from mockllm.matching.predicate import Headers
 from mockllm.matching.rule import Rule
-from mockllm.matching.texts import MAX_SEARCHED, quote
+from mockllm.matching.texts import MAX_START_SEARCH, quote
 from mockllm.prompt import Prompt
 from mockllm.providers.openai.chat import CHAT
 from tests.support.strategies import ask_chat, chat_requests, chat_rules, header_sets
@@ -67,7 +67,7 @@ def test_the_nearest_miss_is_the_first_of_the_closest(
 @pytest.mark.parametrize("contains", [False, True])
 def test_the_place_where_a_long_text_differs_is_exact(contains: bool) -> None:
     """Also where it is longer than the part of a text that is searched."""
-    text = "long " * (MAX_SEARCHED // 2)
+    text = "long " * (MAX_START_SEARCH // 2)
     wanted = [text[:100] + "x" + text, text[:100] + "y" + text, text[:101] + "!"]
     rules = [chat_rule(index, user(each), contains=contains) for index, each in enumerate(wanted)]
 
