@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import pairwise
 from textwrap import dedent
@@ -106,12 +106,15 @@ class ConfigObject(BaseModel):
         json_schema_extra={**OWN_KEYS_SCHEMA},
     )
 
-    def __init__(self, /, **written: Any) -> None:
+    def __init__(self, /, *unnamed: Any, **written: Any) -> None:
         """Validate what is written in Python.
 
         Raises:
             ConfigError: it is invalid; the error has all mistakes.
+            TypeError: a value has no keyword.
         """
+        if unnamed:
+            raise TypeError(_expect_keywords(type(self), unnamed))
         try:
             super().__init__(**written)
         except ValidationError as exc:
@@ -142,6 +145,17 @@ class ConfigObject(BaseModel):
             if written is not None and name in described and field.description is None:
                 written["description"] = described[name]
         return schema
+
+
+def _expect_keywords(model: type[BaseModel], unnamed: Sequence[Any]) -> str:
+    """Describe a call of `model` with values that are `unnamed`."""
+    name = model.__name__
+    if len(unnamed) == 1 and isinstance(unnamed[0], Mapping):
+        return f"{name}() takes keywords only; of a dict, write {name}(**values)"
+    answers = [key for key in ("reply", "response") if key in model.model_fields]
+    keys = [*answers[:1], *(key for key in model.model_fields if key not in answers)]
+    example = ", ".join(f"{key}=..." for key in keys[: len(unnamed)])
+    return f"{name}() takes keywords only; write {name}({example})"
 
 
 def keys_of(model: type[BaseModel]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from mockllm import EmbeddingsEntry, Error, Fault, Match, Mock, Reply, ToolCall
 from mockllm.config.objects import ConfigObject
 from mockllm.errors import ConfigError
 
@@ -34,6 +35,36 @@ def test_what_is_written_in_python_gets_the_help_that_a_file_gets() -> None:
         "Thing(): nam: unknown key, expected one of name; did you mean 'name'?"
     )
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("model", "unnamed", "expected"),
+    [
+        (Reply, ["hi"], "Reply(text=...)"),
+        (ToolCall, ["f", {}], "ToolCall(name=..., arguments=...)"),
+        (Error, ["rate_limit"], "Error(word=...)"),
+        (Fault, ["cut"], "Fault(end=...)"),
+        (Mock, ["hi"], "Mock(reply=...)"),
+        (EmbeddingsEntry, [1], "EmbeddingsEntry(response=...)"),
+        (Match, ["hi"], "Match(user=...)"),
+    ],
+)
+def test_a_value_without_a_keyword_is_told_with_one(
+    model: Any, unnamed: list[Any], expected: str
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        model(*unnamed)
+
+    assert str(caught.value) == f"{model.__name__}() takes keywords only; write {expected}"
+
+
+def test_a_dict_is_told_with_the_stars_before_it() -> None:
+    model: Any = Mock  # type checkers know better
+
+    with pytest.raises(
+        TypeError, match=r"Mock\(\) takes keywords only; of a dict, write Mock\(\*\*"
+    ):
+        model({"reply": "hi"})
 
 
 def test_an_object_within_a_file_is_not_made_by_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
