@@ -351,7 +351,7 @@ async def test_a_session_that_begins_anew_has_no_calls(workers: list[Worker]) ->
 async def test_a_process_that_is_stopped_is_told_of(
     workers: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(all_calls, "MAX_WAIT", 0.02)
+    monkeypatch.setattr(all_calls, "MAX_WAIT", 0.2)  # in which the others answer
     monkeypatch.setattr(all_calls, "is_stopped", lambda pid: True)
     workers[1].say("the weather")
     assert await workers[0].texts() == ["the weather"]
@@ -368,6 +368,7 @@ async def test_a_process_that_is_stopped_is_told_of(
     assert failure.splitlines()[-1] == f"there may be others: {BUSY}"
 
     go_on()
+    monkeypatch.setattr(all_calls, "is_stopped", lambda pid: False)
     reading = await workers[0].read()
     assert texts(reading) == ["the weather", "the weather, late", "the weather again"]
     assert [call.number for call in reading.after(1)] == [2, 3]
