@@ -1,11 +1,14 @@
-"""Words that authors bring along from the vendors' formats, and what to write instead.
+"""Words that authors bring along from the vendors' formats and other tools, and what to write
+instead.
 
 It knows the words that stand in another place than expected, by the object they are found in. It
-does not know which keys are allowed: that is the model of the object.
+does not know which keys are allowed: that is the model of the object. A word in camel case is known
+by its form with underscores.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -46,30 +49,61 @@ def _test(*keys: str) -> dict[str, ForeignWord]:
 
 _REPLY_WORDS = (
     *("text", "reasoning", "tool_calls", "refusal", "json", "finish", "usage"),
-    *("template", "generate", "content", "answer"),
+    *("template", "generate", "content", "answer", "tool_call", "function_call"),
+    *("finish_reason", "stop_reason", "thinking", "output_text", "json_body"),
 )
 _MATCH_WORDS = (
     *("user", "tool_result", "last_user", "any_message", "system", "model", "api", "tools"),
     *("schema", "turn", "step", "body", "all_of", "any_of", "not", "contains", "message", "input"),
 )
-_ERROR_WORDS = ("status", "status_code", "retry_after", "content_type")
-_OF_ERROR = _told("write it into 'error', as an object", *_ERROR_WORDS, meant="error")
-_LATE = _told('write {"latency": {"ttft": "..."}}', "delay", "sleep", "wait", meant="latency")
-_IN_A_MOCK = {
-    **_OF_ERROR,
-    **_LATE,
-    **_told("write it into 'reply', which is the answer", *_REPLY_WORDS, meant="reply"),
-    **_told("write it into 'match', which has the conditions", *_MATCH_WORDS),
-    **_told("write it into an entry of 'sequence' or 'first'", "times", "retry"),
+_ERROR_WORDS = ("status", "status_code", "http_status", "retry_after", "content_type")
+_IN_TRAFFIC = 'write it into an entry of "traffic": [{...}], which holds for all requests'
+_BESIDE_AN_ANSWER = {
+    **_told("write it into 'error', as an object", *_ERROR_WORDS, meant="error"),
+    **_told(
+        'write {"latency": {"ttft": "..."}}',
+        *("delay", "sleep", "wait", "delay_ms", "latency_ms", "response_delay"),
+        *("fixed_delay_milliseconds", "delay_milliseconds"),
+        meant="latency",
+    ),
+    **_told("write it into 'latency'", "ttft", "itl", "tps", "streaming_profile", meant="latency"),
+    **_told(
+        'write {"fault": {"end": "cut", "after": ...}}, for some of the requests with "chance"',
+        *("chaos", "disconnect", "disconnect_after_ms", "truncate_after_chunks", "drop"),
+        meant="fault",
+    ),
+    **_told("write it into 'fault', or into an entry of 'traffic'", "chance", "probability"),
+    **_told(_IN_TRAFFIC, "rate_limit", "rate_limits"),
 }
-_IN_AN_ENTRY = {
-    **_OF_ERROR,
-    **_LATE,
+_SPOKEN = {
     **_told("write it into 'reply', which is the answer", *_REPLY_WORDS, meant="reply"),
+    **_test("reply", "returns", "return", "then", "output", "completion", "result"),
+    **_told('write {"stream": {"chunk": ...}}', "chunk", "chunk_size", meant="stream"),
+}
+_IN_EACH_MOCK = {
+    **_BESIDE_AN_ANSWER,
+    **_told("write it into 'match', which has the conditions", *_MATCH_WORDS),
+    **_test("match", "request", "when", "condition", "conditions", "matcher", "matchers"),
+    **_test("sequence", "responses", "replies", "answers"),
+    **_told("write it into an entry of 'sequence' or 'first'", "times", "repeat", "retry"),
+    **_told(
+        "write a 'sequence', or 'turn' or 'step' in 'match', which are counted in the request",
+        *("scenario", "scenario_name", "required_scenario_state", "new_scenario_state", "state"),
+    ),
+    **_told("the first mock in the file that matches answers: write it earlier", "priority"),
+    **_test("name", "id", "title", "label"),
+    **_told('leave it out, or write it as a comment: "_comment"', "description", "comment"),
+    **_told("leave the mock out while it is not to answer", "enabled", "disabled", "skip"),
+}
+_IN_A_MOCK = {**_IN_EACH_MOCK, **_SPOKEN}
+_IN_EACH_ENTRY = {
+    **_BESIDE_AN_ANSWER,
+    **_test("times", "repeat", "count"),
     **_told("write it beside 'sequence': all entries have the conditions of the mock", "match"),
     **_told("an entry has one answer: write its entries into this list", "sequence", "first"),
     **_told("write it beside 'sequence'", "at_end", "name"),
 }
+_IN_AN_ENTRY = {**_IN_EACH_ENTRY, **_SPOKEN}
 
 _OF_RESPONSE = _told(f"{_OF_ONE_API}; write 'reply' instead", "response", meant="reply")
 _OF_EMBEDDINGS = _told(
@@ -78,9 +112,10 @@ _OF_EMBEDDINGS = _told(
     meant="response",
 )
 
-_IN_TRAFFIC = 'write it into an entry of "traffic": [{...}], which holds for all requests'
 _PLACE = 'write the place as "after", such as "first_token" or {"tokens": 5}'
 
+_CAPITAL = re.compile(r"(?<=[a-z0-9])([A-Z])")
+"""A letter that begins a word inside of a key in camel case."""
 _FILLED_IN = "leave it out: each API fills it in"
 
 _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
@@ -90,18 +125,33 @@ _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
         **_test("anthropic", "messages", "claude"),
         **_test("openai_embeddings", "embeddings"),
         **_test("mocks", "fixtures", "stubs", "mappings", "expectations", "rules", "replies"),
+        **_test("mocks", "routes", "handlers", "interactions", "scenarios"),
         **_test("listen_addr", "listen", "address", "host", "port"),
+        **_test("require_auth", "auth"),
         **_told(_IN_TRAFFIC, "error", "errors", "fault", "faults", "rate_limit", "rate_limits"),
+        **_told(_IN_TRAFFIC, "chaos"),
+        **_told(
+            'write a mock without "match" as the last of "mocks"',
+            *("default", "fallback", "default_response", "default_reply"),
+            meant="mocks",
+        ),
+        **_told('write {"latency": {"ttft": "..."}}', "delay", "delay_ms", meant="latency"),
+        **_told('write {"stream": {"chunk": ...}}', "chunk", "chunk_size", meant="stream"),
+        **_told(
+            "an option of the command: see mockllm --help",
+            *("workers", "reload", "strict", "log_level", "access_log", "metrics", "control"),
+        ),
         **_told('leave it out, or write it as a comment: "_version"', "version"),
     },
     "Mock": {**_IN_A_MOCK, **_OF_RESPONSE},
     "Entry": {**_IN_AN_ENTRY, **_OF_RESPONSE},
     **dict.fromkeys(("OpenAIMock", "OpenAIResponseMock", "AnthropicMock"), _IN_A_MOCK),
     "ResponseEntry": _IN_AN_ENTRY,
-    "OpenAIEmbeddingsMock": _OF_EMBEDDINGS,
-    "EmbeddingsEntry": _OF_EMBEDDINGS,
+    "OpenAIEmbeddingsMock": {**_IN_EACH_MOCK, **_OF_EMBEDDINGS},
+    "EmbeddingsEntry": {**_IN_EACH_ENTRY, **_OF_EMBEDDINGS},
     **dict.fromkeys(("OpenAIRequestMatch", "AnthropicRequestMatch"), _test("message", "input")),
     "OpenAIResponseRequestMatch": _test("input", "message"),
+    "OpenAIEmbeddingsRequestMatch": _test("input", "message", "input_text", "text", "prompt"),
     "ReplyStream": {
         **_told(_OF_ONE_API, "events"),
     },
@@ -113,7 +163,36 @@ _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
         ),
     },
     "Conditions": {
-        **_instead("user", "content", "prompt", "user_message", "last_message"),
+        **_instead("user", "content", "prompt", "last_message"),
+        **_told('write {"user": {"contains": "..."}}', "user_message", meant="user"),
+        **_told('write {"system": {"contains": "..."}}', "system_message", meant="system"),
+        **_told('write {"tools": ["..."]}', "tool", "tool_name", meant="tools"),
+        **_told(
+            'write {"tool_result": {"call_id": "..."}}',
+            *("tool_call_id", "tool_use_id", "call_id"),
+            meant="tool_result",
+        ),
+        **_told(
+            'write {"tool_result": {"contains": "..."}}',
+            "tool_result_contains",
+            meant="tool_result",
+        ),
+        **_told(
+            'write {"tool_result": {"contains": ""}}; without a result, only \'user\' holds',
+            "has_tool_result",
+            meant="tool_result",
+        ),
+        **_told('write {"turn": 1} for the first: it counts from 1', "turn_index", meant="turn"),
+        **_told("write a 'sequence' beside 'match'", "sequence_index"),
+        **_test("api", "endpoint", "provider", "vendor"),
+        **_test("headers", "header"),
+        **_told("write a function as the 'reply', in Python", "predicate", "function"),
+        **_told("write the mock into 'openai_embeddings', with 'input' in its match", "input_text"),
+        **_told(
+            "write a path into 'body': {\"$.temperature\": 0}",
+            *("body_patterns", "json_path", "json_body"),
+            meant="body",
+        ),
         **_test("user", "text", "query", "question"),
         **_told('write {"any_message": {"role": ..., "text": ...}}', "role"),
         **_told("requests are told apart by 'api' and 'body'", "url", "path", "method"),
@@ -174,13 +253,17 @@ _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
             *("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens"),
         ),
         **_told("an answer of its own: write it beside 'match', instead of 'reply'", "error"),
+        **_told("write it beside 'reply'", "latency", "stream", "fault", "headers", "match"),
+        **_told("write an 'error' instead of 'reply', as an object with it", "status"),
     },
     "Error": {
         **_instead("as", "type", "code", "error", "name", "kind"),
         **_instead("status", "status_code", "http_status"),
     },
     "Latency": {
-        **_test("ttft", "delay", "first_token", "time_to_first_token"),
+        **_test("ttft", "delay", "first_token", "time_to_first_token", "ms", "latency"),
+        **_told("write 'ttft', with 'jitter' for times that differ", "min", "max", "mean", "std"),
+        **_test("preset", "profile"),
         **_test("itl", "tpot", "per_token", "inter_token_latency", "time_per_output_token"),
         **_test("tps", "tokens_per_second"),
     },
@@ -189,10 +272,11 @@ _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
         **_told(_PLACE, "at", "when", "where", "position", "tokens", "time", "event", "bytes"),
         **_test("pause", "delay", "sleep", "wait", "stall"),
         **_test("hold", "gate"),
-        **_test("chance", "probability", "share"),
+        **_test("chance", "probability", "share", "rate", "drop_rate", "disconnect_rate"),
     },
     "Traffic": {
-        **_test("chance", "probability", "share"),
+        **_test("chance", "probability", "share", "rate", "error_rate"),
+        **_told("write it into 'error', as an object", "status", "status_code", meant="error"),
         **_test("from", "start", "begin", "after", "since"),
         **_test("to", "until", "stop", "end"),
         **_told("write its end as 'to', counted like 'from'", "duration", "for", meant="to"),
@@ -287,7 +371,9 @@ _TESTS = ("contains", "starts_with", "ends_with", "exact", "regex")
 
 def find(model: type[BaseModel], key: str) -> ForeignWord | None:
     """Return what to tell of an unknown `key` in an object; None if it is not a foreign word."""
-    return next((words[key] for words in _words_of(model) if key in words), None)
+    known = _words_of(model)
+    keys = (key, _CAPITAL.sub(r"_\1", key).lower())
+    return next((words[each] for each in keys for words in known if each in words), None)
 
 
 def resembled(model: type[BaseModel], key: str) -> str | None:

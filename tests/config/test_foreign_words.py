@@ -20,6 +20,7 @@ from mockllm.config.models import (
     Config,
     Mock,
     OpenAIEmbeddingsMock,
+    OpenAIEmbeddingsRequestMatch,
     OpenAIMock,
     OpenAIRequestMatch,
     OpenAIResponseMock,
@@ -35,6 +36,7 @@ MODELS: list[type[BaseModel]] = [
     *(Config, Mock, OpenAIMock, OpenAIResponseMock, AnthropicMock, OpenAIEmbeddingsMock),
     *(Entry, ResponseEntry, EmbeddingsEntry, ReplyStream, AnyTool),
     *(OpenAIRequestMatch, OpenAIResponseRequestMatch, AnthropicRequestMatch),
+    OpenAIEmbeddingsRequestMatch,
     *(Match, Conditions, TextMatch, ToolResultMatch, MessageMatch, Reply, ToolCall, Usage),
     *(Error, Fault, Latency, RateLimit, Traffic),
 ]
@@ -60,6 +62,66 @@ def test_a_foreign_word_is_no_key_and_means_one(model: type[BaseModel], key: str
 
 def vendors(word: str) -> str:
     return f"a word of the vendors' formats; write {word!r} instead"
+
+
+@pytest.mark.parametrize(
+    ("mock", "expected"),
+    [
+        ({"responses": ["a", "b"]}, "responses: write 'sequence' instead"),
+        ({"returns": "a"}, "returns: write 'reply' instead"),
+        ({"reply": "a", "when": {}}, "when: write 'match' instead"),
+        ({"reply": "a", "id": "b"}, "id: write 'name' instead"),
+        ({"reply": "a", "delayMs": 5}, 'delayMs: write {"latency": {"ttft": "..."}}'),
+        ({"reply": "a", "ttft": 5}, "ttft: write it into 'latency'"),
+        ({"reply": "a", "chunkSize": 5}, 'chunkSize: write {"stream": {"chunk": ...}}'),
+        ({"statusCode": 503}, "statusCode: write it into 'error', as an object"),
+        (
+            {"reply": "a", "truncateAfterChunks": 2},
+            (
+                'truncateAfterChunks: write {"fault": {"end": "cut", "after": ...}}, for some of '
+                'the requests with "chance"'
+            ),
+        ),
+        (
+            {"reply": "a", "match": {"userMessage": "b"}},
+            'match.userMessage: write {"user": {"contains": "..."}}',
+        ),
+        (
+            {"reply": "a", "match": {"turnIndex": 0}},
+            'match.turnIndex: write {"turn": 1} for the first: it counts from 1',
+        ),
+        (
+            {"reply": "a", "match": {"any_of": [{"toolCallId": "b"}]}},
+            'match.any_of[0].toolCallId: write {"tool_result": {"call_id": "..."}}',
+        ),
+        ({"reply": "a", "match": {"endpoint": "chat"}}, "match.endpoint: write 'api' instead"),
+        ({"reply": {"text": "a", "stream": {}}}, "reply.stream: write it beside 'reply'"),
+        (
+            {"reply": {"toolCalls": [{"toolName": "f"}]}},
+            (
+                "reply.toolCalls: unknown key, expected one of finish, json, reasoning, refusal, "
+                "text, tool_calls, usage; did you mean 'tool_calls'?"
+            ),
+        ),
+        (
+            {"reply": {"tool_calls": [{"name": "f", "functionName": "g"}]}},
+            f"reply.tool_calls[0].functionName: {vendors('name')}",
+        ),
+    ],
+)
+def test_a_word_of_another_tool_in_a_mock_is_told_with_ours(
+    mock: dict[str, Any], expected: str
+) -> None:
+    assert mistakes({"mocks": [mock]}) == [f"a.json: mocks[0]: {expected}"]
+
+
+def test_a_word_of_another_tool_in_embeddings_is_told_with_those_that_they_have() -> None:
+    mock = {"match": {"inputText": "a"}, "response": {}, "delay": 1}
+
+    assert mistakes({"openai_embeddings": [mock]}) == [
+        "a.json: openai_embeddings[0]: match.inputText: write 'input' instead",
+        'a.json: openai_embeddings[0]: delay: write {"latency": {"ttft": "..."}}',
+    ]
 
 
 @pytest.mark.parametrize("field", ["mocks", "openai", "openai_response", "anthropic"])
