@@ -249,9 +249,8 @@ def check_role(message: Members, roles: Collection[str]) -> None:
     """
     role = message.get("role")
     if not isinstance(role, str) or role not in roles:
-        raise ValueError(
-            f"role: expected one of {', '.join(roles)}, found {jsontext.describe(role)}"
-        )
+        found = jsontext.describe(role) if "role" in message else "nothing"
+        raise ValueError(f"role: expected one of {', '.join(roles)}, found {found}")
 
 
 def compile_exact(

@@ -371,7 +371,8 @@ def test_headers(value: bytes, contains: bool, headers: Any, expected: bool) -> 
         (CHAT, user(5), True, "content: expected a string or a list of parts, found a number"),
         (MESSAGES, {"role": "tool", "content": "hi"}, False, "role: expected one of"),
         (RESPONSES, ["hi"], False, "0: expected an object, found a string"),
-        (RESPONSES, [{"content": "hi"}], False, "0.role: expected one of"),
+        (RESPONSES, [{"content": "hi"}], False, "developer, found nothing"),
+        (RESPONSES, [{"role": "usr", "content": "hi"}], False, "0.role: .* found 'usr'"),
         (EMBEDDINGS, [], False, "can never match: a request has an input"),
     ],
 )

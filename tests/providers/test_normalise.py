@@ -241,7 +241,7 @@ def test_a_valid_role_of_a_mock_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("message", "found"),
     [
-        ({}, "null"),
+        ({}, "nothing"),
         ({"role": None}, "null"),
         ({"role": ""}, "''"),
         ({"role": "USER"}, "'USER'"),

@@ -104,7 +104,8 @@ def compile_match(value: str | list[Any], contains: bool) -> Predicate:
         if not isinstance(item, dict):
             raise ValueError(f"{index}: expected an object, found {jsontext.json_type(item)}")
         if item.get("type") is None and not _is_reference(item) and item.get("role") not in ROLES:
-            raise ValueError(f"{index}.role: expected one of {', '.join(ROLES)}")
+            found = jsontext.describe(item["role"]) if "role" in item else "nothing"
+            raise ValueError(f"{index}.role: expected one of {', '.join(ROLES)}, found {found}")
     if contains and any(map(_lacks_content, items)):
         return ItemsEndLike(tuple(map(_compile_item, items)))
     texts = tuple(_texts(items[-1])) if items else ()

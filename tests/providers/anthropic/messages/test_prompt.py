@@ -206,7 +206,7 @@ def test_a_match_compares_role_and_text(
 @pytest.mark.parametrize(
     ("message", "contains", "error"),
     [
-        ({"content": "a"}, False, f"role: expected one of {ROLES}, found null"),
+        ({"content": "a"}, False, f"role: expected one of {ROLES}, found nothing"),
         ({"role": "tool"}, True, f"role: expected one of {ROLES}, found 'tool'"),
         (user({}), True, "content: expected a string or a list of parts, found an object"),
     ],
