@@ -147,7 +147,8 @@ class Error(ConfigObject):
         hint = f"{remedy(value)}; " if value.is_bare and math.isfinite(value) else ""
         raise contradiction(
             f"expected at most {MAX_RETRY_AFTER:g} seconds, found {shown}: {hint}official clients "
-            'do not retry then, or hang; "force": true sends it all the same'
+            'do not retry then, or hang; "force": true sends it all the same',
+            needs="force",
         )
 
     @model_validator(mode="after")

@@ -71,9 +71,12 @@ _OBJECTS: Mapping[str, str] = {
     "headers": '{"x-name": "..."}',
     "fault": '{"end": "cut"}',
     "rate_limit": '{"rpm": 50}',
+    "traffic": '{"error": "overloaded", "chance": 0.1}',
 }
 """Objects that may stand under these keys, alone or in a list."""
-_TEXTS = ("models", "system_contains", "tool_names", "any")
+_A_HEADER = '{"name": "x-name", "value": "..."}'
+"""An object in the list `headers` of a match."""
+_TEXTS = ("models", "system_contains", "tool_names", "any", "api")
 """The keys of lists of texts alone."""
 _MATCHES = ("match", "not")
 """The keys of one match, for which authors write a list."""
@@ -82,10 +85,12 @@ _PERCENTAGE = re.compile(r"(100|[0-9]{1,2}(?:\.[0-9]{1,3})?) ?%", re.ASCII)
 _QUOTED = re.compile(r"'([^']*)'")  # a value that pydantic expects
 
 
-def contradiction(message: str, *at: int | str) -> PydanticCustomError:
+def contradiction(message: str, *at: int | str, needs: str = "") -> PydanticCustomError:
     """Return the error of validation about several values that do not go together. What is at fault
-    is `at` this path in the value that is validated."""
-    return PydanticCustomError(CONTRADICTION, "{message}", {"message": message, "at": at})
+    is `at` this path in the value that is validated. If it is a field that `needs` another key
+    beside it, there is no error where that is misspelt."""
+    context = {"message": message, "at": at, "needs": needs}
+    return PydanticCustomError(CONTRADICTION, "{message}", context)
 
 
 def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[Problem]:
@@ -130,6 +135,8 @@ def _missing(detail: ErrorDetails) -> list[Location]:
             return [detail["loc"]]
         case "one_answer":
             return [(*detail["loc"][:-1], name) for name in ANSWERS]
+        case "contradiction" if detail["ctx"]["needs"]:
+            return [(*detail["loc"][:-1], detail["ctx"]["needs"])]
         case _:
             return []
 
@@ -238,8 +245,15 @@ def _last_key(location: Location) -> str:
 
 def _such(detail: ErrorDetails) -> str:
     """Return an example of the object that is expected; empty if none is known."""
-    example = _OBJECTS.get(_last_key(detail["loc"])) if detail["loc"] else '{"mocks": [...]}'
+    example = _example(detail) if detail["loc"] else '{"mocks": [...]}'
     return f" such as {example}" if example else ""
+
+
+def _example(detail: ErrorDetails) -> str:
+    """Return an object for the place of a mistake; empty if none is known."""
+    key = _last_key(detail["loc"])
+    is_in_list = detail["type"] == "list_type" or isinstance(detail["loc"][-1], int)
+    return _A_HEADER if key == "headers" and is_in_list else _OBJECTS.get(key, "")
 
 
 def _instead_of_list(detail: ErrorDetails) -> str:
@@ -255,7 +269,7 @@ def _in_brackets(detail: ErrorDetails) -> str:
         case Mapping() if key not in _TEXTS:
             return "; write [{...}]"
         case str() if key in _OBJECTS:
-            return f"; write [{_OBJECTS[key]}]"
+            return f"; write [{_example(detail)}]"
         case str() if value.isprintable() and len(value) <= MAX_QUOTE and '"' not in value:
             return f'; write ["{value}"]'
         case _:

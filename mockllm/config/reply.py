@@ -205,7 +205,8 @@ class Reply(ConfigObject):
     def _finishes(cls, value: Finish | None, info: ValidationInfo) -> Finish | None:
         if value == "tool_calls" and "tool_calls" in info.data and not info.data["tool_calls"]:
             raise contradiction(
-                "expected 'tool_calls' beside it; leave 'finish' out, it follows from the calls"
+                "expected 'tool_calls' beside it; leave 'finish' out, it follows from the calls",
+                needs="tool_calls",
             )
         return value
 

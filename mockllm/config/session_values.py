@@ -30,7 +30,8 @@ def checked_session(value: Any) -> Any:
         raise _mistake(_EXPECTED, value)
     members = without_own_keys(value)
     if set(members) != {"header"}:
-        raise _mistake(_EXPECTED, members)
+        keys = ", ".join(sorted(repr(str(key)) for key in members))
+        raise _mistake(_EXPECTED, members, f"one with {keys}" if keys else "an empty one")
     name = members["header"]
     if not isinstance(name, str):
         raise _mistake("header: expected a string", name)
@@ -54,11 +55,8 @@ def checked_session_header(name: str) -> str:
     return name
 
 
-def _mistake(expected: str, found: Any) -> PydanticCustomError:
-    shown = jsontext.describe(found)
-    if isinstance(found, Mapping):
-        keys = ", ".join(sorted(repr(str(key)) for key in found))
-        shown = f"one with {keys}" if keys else "an empty one"
+def _mistake(expected: str, found: Any, shown: str = "") -> PydanticCustomError:
+    shown = shown or jsontext.describe(found)
     return PydanticCustomError(
         "session", "{expected}, found {found}", {"expected": expected, "found": shown}
     )

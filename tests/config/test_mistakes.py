@@ -200,6 +200,45 @@ def test_a_misspelt_answer_is_reported_once(key: str, meant: str) -> None:
     assert found.endswith(f"did you mean {meant!r}?")
 
 
+@pytest.mark.parametrize(
+    ("mock", "unknown"),
+    [
+        ({"reply": {"text": "a", "tool_cals": [{"name": "f"}], "finish": "tool_calls"}}, "cals"),
+        ({"error": {"as": "rate_limit", "retry_after": "200s", "forc": True}}, "forc"),
+    ],
+)
+def test_what_a_misspelt_key_would_allow_is_not_told(mock: dict[str, Any], unknown: str) -> None:
+    (found,) = mistakes({"mocks": [mock]})
+
+    assert f"{unknown}: unknown key" in found
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        ({"headers": "a"}, 'headers: expected a list, found \'a\'; write [{"name": "x-name", "'),
+        ({"headers": [7]}, 'headers[0]: expected an object such as {"name": "x-name", "value"'),
+        ({"api": {"a": 1}}, "api: expected a list, found an object"),
+    ],
+)
+def test_a_list_in_a_match_is_told_with_what_stands_in_it(
+    match: dict[str, Any], expected: str
+) -> None:
+    (found,) = mistakes({"mocks": [{"match": match, "reply": "a"}]})
+
+    assert found.startswith(f"a.json: mocks[0]: match.{expected}")
+    assert not found.endswith("[{...}]")
+
+
+def test_an_entry_of_traffic_is_told_with_one() -> None:
+    assert mistakes({"traffic": [7]}) == [
+        (
+            'a.json: traffic[0]: expected an object such as {"error": "overloaded", "chance": '
+            "0.1}, found 7"
+        )
+    ]
+
+
 def test_a_json_path_has_dots_and_brackets() -> None:
     assert json_path(["match", "headers", 0, "name"]) == "match.headers[0].name"
 

@@ -39,6 +39,7 @@ FORMS = "expected \"credential\" or an object with the one key 'header'"
         ({"headr": "x"}, f"{FORMS}, found one with 'headr'"),
         ({"header": "x", "name": "y"}, f"{FORMS}, found one with 'header', 'name'"),
         ({"header": 3}, "header: expected a string, found 3"),
+        ({"header": {"a": 1}}, "header: expected a string, found an object"),
         ({"header": "a b"}, "header: expected the name of a header, found 'a b'"),
         (
             {"header": "Authorization"},
