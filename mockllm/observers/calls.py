@@ -127,6 +127,11 @@ class Call:
         return self._sent.body[1]
 
     @property
+    def body_size(self) -> int:
+        """The number of bytes of the body that the journal has."""
+        return len(self._entry.request.body)
+
+    @property
     def is_body_cut(self) -> bool:
         """True if the body was too large for the journal, which has only its beginning."""
         return self._sent.is_body_cut

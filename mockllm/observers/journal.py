@@ -52,6 +52,7 @@ MAX_ENTRIES = 10_000
 MAX_BYTES = 64 * MIB  # of all entries
 MAX_BODY = 4 * MIB  # of one request; a larger one is cut
 PER_ENTRY = 2 * KIB  # bytes; about what an entry costs beside its body
+MAX_EXPLAINED = 50  # calls, the last ones, that are read for the text of a failure
 DROPPED_AT_ONCE = 256  # entries above their number: that takes half the time of one by one
 
 
@@ -73,6 +74,11 @@ class Snapshot(NamedTuple):
 
     kept: list[AnyKept]
     lost: int
+
+    def is_large(self, size: int) -> bool:
+        """Return True if one of the last calls, with which a failure is explained, has more than so
+        many bytes."""
+        return _is_one_large(self.kept[-MAX_EXPLAINED:], size)
 
 
 class Journal:
@@ -261,6 +267,11 @@ class Journal:
         """Return the entries of a session, or of all, with numbers above `number`, in order."""
         return [make_kept(each) for each in self._since(number, session)]
 
+    def has_large(self, number: int, session: str | None, size: int) -> bool:
+        """Return True if one of the entries of a session, or of all, with numbers above `number`
+        has more than so many bytes."""
+        return _is_one_large(self._since(number, session), size)
+
     def _since(self, number: int, session: str | None) -> list[AnyKept]:
         own = self._of(session)
         return [*islice(own, bisect_right(own, number, key=get_number), None)]
@@ -367,6 +378,11 @@ class Journal:
                     del self._by_session[session]
         while len(lost) > self._max_entries:  # sessions; the first to lose one is long over
             del lost[next(iter(lost))]
+
+
+def _is_one_large(kept: Iterable[AnyKept], size: int) -> bool:
+    most = PER_ENTRY + size
+    return any(each[COST] > most for each in kept)
 
 
 class CallCount:

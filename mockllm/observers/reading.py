@@ -41,6 +41,11 @@ class Reading(NamedTuple):
         """Return the calls with numbers above `number`, in the order in which they ended."""
         return self.journal.read_after(number, self.session)
 
+    def has_large(self, after: int, size: int) -> bool:
+        """Return True if one of the calls with numbers above `after` has more than so many
+        bytes."""
+        return self.journal.has_large(after, self.session, size)
+
     def count_by_mock(self) -> Mapping[str, int]:
         """Return the number of requests that each mock answered, by its id."""
         return self.journal.count_by_mock(self.session)

@@ -20,12 +20,12 @@ from typing import NamedTuple
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
 from mockllm.observers.calls import Call, name_of
-from mockllm.observers.journal import Record
+from mockllm.observers.journal import MAX_EXPLAINED, Record
 from mockllm.redaction import escape, redact_text
 
 NO_REQUEST = "there was no request"
 MAX_LISTED = 20  # requests in a failure, the last ones; a screen has room for them
-MAX_COMPARED = 50  # requests, the last ones, of which the closest to a mock is searched
+MAX_COMPARED = MAX_EXPLAINED  # requests, the last ones, of which the closest to a mock is searched
 MAX_WORDS = 60  # characters of the last words of a request
 MAX_PATH = 100  # characters of a path with its query
 MAX_NAME = 40  # characters of a mock's or a model's name

@@ -12,7 +12,7 @@ from typing import Any
 from mockllm.endpoints.route import endpoint_decision
 from mockllm.engine.decision import Decision, Outcome
 from mockllm.errors import ClientError, Problem, RequestError
-from mockllm.exchange import Headers, Reply, Request
+from mockllm.exchange import Headers, Reply, Request, Step
 from mockllm.providers.envelope import DATE, JSON
 from mockllm.replies.prepared import make_ready
 from mockllm.wire import jsontext
@@ -64,6 +64,13 @@ def answer_with(text: bytes, status: int = 200, *, headers: Headers = ()) -> Dec
     """Return the decision to answer with a JSON text."""
     own = ((b"content-type", JSON), *headers)
     return _decision(Reply.whole(status, own + _CLOSED, text))
+
+
+def answer_in_pieces(pieces: Sequence[bytes]) -> Decision:
+    """Return the decision to answer with a JSON text that is in pieces: to join 10 MB takes 5 ms,
+    and to let go of the pieces as long."""
+    own = ((b"content-type", JSON),)
+    return _decision(Reply(200, own + _CLOSED, (Step(tuple(pieces)),)))
 
 
 def no_content(headers: Headers = ()) -> Decision:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from functools import partial
 from typing import Any
 
-from mockllm.endpoints.control.answers import answer_with, no_content
+from mockllm.endpoints.control.answers import answer_in_pieces, no_content
 from mockllm.endpoints.control.desk import Asked, Desk, bad_parameter
-from mockllm.engine.asking import begin
 from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.limits import MIB
 from mockllm.observers.calls import Call
@@ -33,26 +33,31 @@ def list_calls(desk: Desk, asked: Asked) -> Decision | Question:
     limit = asked.number("limit", MAX_CALLS, most=MAX_CALLS)
     selection = _selection(asked)
 
-    def pieces(reading: Reading) -> Generator[bool, None, Decision]:
-        found: list[bytes] = []
-        size, number, has_more = 0, last, False
-        for call in reading.after(last):
-            yield False
-            if len(found) >= limit or size > MAX_PAGE:
-                has_more = True
-                break
-            number = call.number
-            if selection.accepts(call):
-                found.append(jsontext.dumps(describe(call)))
-                size += len(found[-1])
-        if reading.known_upto is not None and not has_more:
-            number = min(number, reading.known_upto)  # or what is missing would never be seen
-        missing = reading.missing or None
-        members = {"next": number, "more": has_more, "lost": reading.lost, "missing": missing}
-        rest = jsontext.dumps(members)
-        return answer_with(b'{"calls":[' + b",".join(found) + b"]," + rest[1:])
+    def show(reading: Reading) -> Decision | Question:
+        def pieces(calls: Iterable[Call]) -> Generator[bool, None, Decision]:
+            found: list[bytes] = []
+            size, number, has_more = 0, last, False
+            for call in calls:
+                yield False
+                if len(found) >= limit or size > MAX_PAGE:
+                    has_more = True
+                    break
+                number = call.number
+                if selection.accepts(call):
+                    shown = jsontext.dumps(describe(call))
+                    found.append(b"," + shown if found else shown)
+                    size += len(shown)
+            if reading.known_upto is not None and not has_more:
+                number = min(number, reading.known_upto)  # or what is missing would never be seen
+            missing = reading.missing or None
+            members = {"next": number, "more": has_more, "lost": reading.lost, "missing": missing}
+            rest = jsontext.dumps(members)
+            return answer_in_pieces([b'{"calls":[', *found, b"]," + rest[1:]])
 
-    return desk.read(selection.session, lambda reading: begin(pieces(reading)), after=last)
+        is_large = partial(reading.has_large, last)
+        return desk.look(reading.after(last), pieces, is_large=is_large)
+
+    return desk.read(selection.session, show, after=last)
 
 
 def clear_calls(desk: Desk, asked: Asked) -> Question:

@@ -13,13 +13,15 @@ from mockllm.config.objects import ConfigObject
 from mockllm.endpoints.control.access import Access, Grant
 from mockllm.endpoints.control.answers import ControlError
 from mockllm.endpoints.control.making import Changes, Clock, Gates
-from mockllm.engine.decision import Decision, Question, Wait
+from mockllm.engine.asking import begin
+from mockllm.engine.decision import Decision, Pieces, Question, Wait, finish
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
 from mockllm.engine.views import Views
 from mockllm.errors import ConfigError, Problem, RequestError
 from mockllm.exchange import Request
 from mockllm.limits import KIB, MIB
+from mockllm.observers.calls import Call
 from mockllm.observers.journal import Record
 from mockllm.observers.lateness import Lateness
 from mockllm.observers.reading import Reading
@@ -33,6 +35,7 @@ MAX_BODY = 4 * MIB  # of mocks and traffic; the largest mocks are responses of s
 MAX_FORM = 128 * KIB  # of other bodies, which are read at once: 5 ms
 MAX_AT_ONCE = 16 * KIB  # of mocks that are validated without a thread: up to 20 ms
 MAX_JUDGED = 500  # calls, each times the mocks that are asked about, that are judged at once: 3 ms
+MAX_SMALL = 64 * KIB  # of the body of a call that is shown, or compared, without a thread: 3 ms
 T = TypeVar("T")
 
 
@@ -188,11 +191,28 @@ class Desk:
             def work() -> Decision:
                 return judge(found.record(snapshot, held))
 
-            if len(snapshot.kept) * mocks <= MAX_JUDGED:
+            if len(snapshot.kept) * mocks <= MAX_JUDGED and not snapshot.is_large(MAX_SMALL):
                 return work()
             return self._work_in_thread(work, lambda decision: decision)
 
         return self.read(session, answer)
+
+    def look(
+        self,
+        calls: Iterable[Call],
+        look: Callable[[Iterable[Call]], Pieces],
+        *,
+        is_large: Callable[[int], bool],
+    ) -> Decision | Question:
+        """Return the decision of what `look` does with calls in pieces: in a thread if one of them
+        `is_large`, which is called with the most bytes of others. One cannot be read in pieces.
+
+        Raises:
+            ControlError: the first piece does. If another does, `resume` of the question does.
+        """
+        if is_large(MAX_SMALL):
+            return self._work_in_thread(lambda: finish(look(calls)), lambda decision: decision)
+        return begin(look(calls))
 
 
 class Form(ConfigObject):

@@ -7,7 +7,8 @@ the numbers of the others, and costs the server the same whatever the load.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from mockllm.endpoints.control.answers import answer
@@ -15,7 +16,6 @@ from mockllm.endpoints.control.calls import describe
 from mockllm.endpoints.control.desk import Asked, Desk, not_found
 from mockllm.endpoints.control.mocks import Listed, see_mocks
 from mockllm.engine.added import id_of
-from mockllm.engine.asking import begin
 from mockllm.engine.decision import Decision, Question
 from mockllm.matching.rule import Rule
 from mockllm.observers.calls import Call
@@ -44,25 +44,8 @@ def watch(desk: Desk, asked: Asked) -> Decision | Question:
     limit = asked.number("latest", LATEST, most=MAX_LATEST)
     session = asked.scope()
 
-    def pieces(reading: Reading) -> Generator[bool, None, Decision]:
-        latest: deque[Call] = deque(maxlen=limit)
-        unmatched: deque[Call] = deque(maxlen=limit)
-        passed, number = 0, last
-        for passed, call in enumerate(reading.after(last), 1):
-            (unmatched if call.is_unmatched else latest).append(call)
-            number = call.number
-            if passed % CALLS_AT_ONCE == 0:
-                yield False
-        shown: list[dict[str, Any]] = []
-        for call in sorted((*latest, *unmatched), key=lambda call: call.number):
-            shown.append(_brief(call))
-            yield False
-        if reading.known_upto is not None:
-            number = min(number, reading.known_upto)
-        body = {
-            "calls": shown,
-            "skipped": passed - len(shown),
-            "next": max(number, last),
+    def show(reading: Reading) -> Decision | Question:
+        state = {
             "lost": reading.lost,
             "missing": reading.missing or None,
             "time": desk.clock.now(),
@@ -70,9 +53,38 @@ def watch(desk: Desk, asked: Asked) -> Decision | Question:
             "held": dict(desk.gates.held(session)),
             "timing": _timing(desk.server.timing()),
         }
-        return answer(body)
 
-    return desk.read(session, lambda reading: begin(pieces(reading)), after=last)
+        def pieces(calls: Iterable[Call]) -> Generator[bool, None, Decision]:
+            shown, skipped, number = yield from _latest(calls, limit)
+            if reading.known_upto is not None:
+                number = min(number, reading.known_upto)
+            body = {"calls": shown, "skipped": skipped, "next": max(number, last), **state}
+            return answer(body)
+
+        is_large = partial(reading.has_large, last)
+        return desk.look(reading.after(last), pieces, is_large=is_large)
+
+    return desk.read(session, show, after=last)
+
+
+def _latest(
+    calls: Iterable[Call], limit: int
+) -> Generator[bool, None, tuple[list[dict[str, Any]], int, int]]:
+    """Return the latest calls in short, as many that no mock answered and that one did, how many
+    others there are, and the number of the last, in pieces."""
+    latest: deque[Call] = deque(maxlen=limit)
+    unmatched: deque[Call] = deque(maxlen=limit)
+    passed, number = 0, 0
+    for passed, call in enumerate(calls, 1):
+        (unmatched if call.is_unmatched else latest).append(call)
+        number = call.number
+        if passed % CALLS_AT_ONCE == 0:
+            yield False
+    shown: list[dict[str, Any]] = []
+    for call in sorted((*latest, *unmatched), key=lambda call: call.number):
+        shown.append(_brief(call))
+        yield False
+    return shown, passed - len(shown), number
 
 
 def read_call(desk: Desk, asked: Asked) -> Decision | Question:
@@ -82,7 +94,8 @@ def read_call(desk: Desk, asked: Asked) -> Decision | Question:
         ControlError: 400, 403, 404, 409.
     """
 
-    def show(call: Call) -> Decision:
+    def show(call: Call) -> Generator[bool, None, Decision]:
+        yield False
         return answer({**describe(call), "reply": _reply(call)})
 
     return _with_call(desk, asked, show)
@@ -94,7 +107,7 @@ def list_misses(desk: Desk, asked: Asked) -> Decision | Question:
     Raises:
         ControlError: 400, 403, 404, 409.
     """
-    return _with_call(desk, asked, lambda call: begin(_search(desk, asked, call)))
+    return _with_call(desk, asked, lambda call: _search(desk, asked, call))
 
 
 class _Miss(NamedTuple):
@@ -136,9 +149,9 @@ def _describe_miss(call: Call, rule: Rule, known: Mapping[str, Listed]) -> dict[
 
 
 def _with_call(
-    desk: Desk, asked: Asked, show: Callable[[Call], Decision | Question]
+    desk: Desk, asked: Asked, show: Callable[[Call], Generator[bool, None, Decision]]
 ) -> Decision | Question:
-    """Return what `show` makes of the call with the number in the path.
+    """Return what `show` makes of the call with the number in the path, in pieces.
 
     Raises:
         ControlError: 400, 403, 404, 409.
@@ -150,7 +163,9 @@ def _with_call(
         call = next(iter(reading.after(number - 1)), None) if number else None
         if call is None or call.number != number:
             raise not_found(f"call {text!r:.40}", ": it is no longer kept, or never was")
-        return show(call)
+        return desk.look(
+            [call], lambda calls: show(call), is_large=lambda size: call.body_size > size
+        )
 
     return desk.read(asked.scope(), find)
 

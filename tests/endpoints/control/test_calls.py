@@ -7,7 +7,7 @@ from unittest import mock
 
 import pytest
 
-from mockllm.endpoints.control import calls
+from mockllm.endpoints.control import calls, desk
 from mockllm.observers.journal import Journal
 from mockllm.observers.reading import Reading
 from mockllm.observers.selection import Selection
@@ -24,8 +24,11 @@ CONFIG: dict[str, Any] = {
 KEY = "sk-proj-abcdefghij0123456789ABCDEFGHIJ"
 
 
-@pytest.fixture
-def controlled() -> Controlled:
+@pytest.fixture(params=["in pieces", "in a thread"])
+def controlled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Controlled:
+    """Small calls are read in pieces, large ones in a thread, with the same results."""
+    if request.param == "in a thread":
+        monkeypatch.setattr(desk, "MAX_SMALL", -1)
     return Controlled(CONFIG)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mockllm.endpoints.control import desk
 from mockllm.endpoints.control.watching import LATE_BOUNDS, MAX_LATEST, MAX_MISSES, MAX_SHOWN
 from tests.support.control import Controlled
 from tests.support.observed import request
@@ -20,8 +21,11 @@ CONFIG: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def controlled() -> Controlled:
+@pytest.fixture(params=["in pieces", "in a thread"])
+def controlled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Controlled:
+    """Small calls are read in pieces, large ones in a thread, with the same results."""
+    if request.param == "in a thread":
+        monkeypatch.setattr(desk, "MAX_SMALL", -1)
     return Controlled(CONFIG)
 
 
@@ -216,3 +220,15 @@ def test_values_of_headers_are_not_told() -> None:
     (miss,) = controlled.ask("GET", "calls/1/misses").value["misses"]
 
     assert "secret-of-b" not in str(miss["reasons"])
+
+
+@pytest.mark.parametrize("path", ["calls", "watch", "calls/2", "calls/2/misses", "report"])
+def test_what_is_large_is_read_in_a_thread(path: str) -> None:
+    controlled = Controlled(CONFIG)
+    controlled.say("Paris")
+    controlled.ask("GET", path.replace("2", "1"))
+    assert controlled.threads == 0
+
+    controlled.say("Paris " * desk.MAX_SMALL)
+    assert controlled.ask("GET", path).status == 200
+    assert controlled.threads == 1
