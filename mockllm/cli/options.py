@@ -48,6 +48,8 @@ class _Parser(argparse.ArgumentParser):
             option = unknown[0].partition("=")[0]
             known = [name for action in self._actions for name in action.option_strings]
             meant = closest(option, known) if option.startswith("-") else None
+            if option.lstrip("-") in COMMANDS:
+                meant = f"'mockllm {option.lstrip('-')}'"
             kind = "option" if option.startswith("-") else "argument"
             hint = f"; did you mean {meant}?" if meant else ""
             self.error(f"unknown {kind} {shown(option)}{hint}")

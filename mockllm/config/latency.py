@@ -168,9 +168,11 @@ def read_members(text: str) -> dict[str, Any]:
     """Return the members of a latency that is written as `parse_latency` reads it, not validated.
 
     Raises:
-        ValueError: one has no value, or is written twice.
+        ValueError: one has no value or no name, or is written twice.
     """
     first, *others = text.split(",")
+    if is_duration(first):
+        raise ValueError(f"expected a preset or NAME=VALUE, found {first!r}; write ttft={first}")
     written = [first, *others] if "=" in first else [f"preset={first}", *others]
     members: dict[str, Any] = {}
     for member in written:

@@ -36,6 +36,7 @@ Capture = pytest.CaptureFixture[str]
         (["--keep-alive", "1e9"], "--keep-alive: expected at most 1,000,000 seconds, found '1e9'"),
         (["--keep-alive", "10s"], "found '10s'; a number of seconds, such as 0.5"),
         (["--confg=a\nb"], "unknown option '--confg'; did you mean --config?"),
+        (["a.json", "--check"], "unknown option '--check'; did you mean 'mockllm check'?"),
         (["--\n"], "unknown option '--\\n'"),
         (["check", "--al", "a.json"], "unknown option '--al'; did you mean --all?"),
         (["schema", "a.json"], "unknown argument 'a.json'"),

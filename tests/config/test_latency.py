@@ -214,6 +214,8 @@ def test_the_command_line_has_presets_and_members(text: str, expected: dict[str,
     [
         ("fast", "preset: expected"),
         ("", "preset: expected"),
+        ("350ms", "expected a preset or NAME=VALUE, found '350ms'; write ttft=350ms"),
+        ("1s,itl=5ms", "expected a preset or NAME=VALUE, found '1s'; write ttft=1s"),
         ("vllm-8b,ttft", "expected NAME=VALUE, found 'ttft'"),
         ("ttft=1s,ttft=2s", "'ttft' is written twice"),
         ("ttftt=1s", "ttftt: unknown key"),
