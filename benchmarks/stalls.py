@@ -154,14 +154,21 @@ CALLED_STREAM = [
 ] * 10_000 + ["[DONE]"]
 
 
-def written(events: Sequence[Any], after: Any) -> list[dict[str, Any]]:
-    """Return a mock whose stream consists of these events, and is cut."""
+LARGE_EVENT = EVENT | {
+    "choices": [{"index": 0, "delta": {"content": OWN_TEXT}, "finish_reason": "stop"}]
+}
+
+
+def written(
+    events: Sequence[Any], after: Any = None, *, faults: Sequence[Any] = ()
+) -> list[dict[str, Any]]:
+    """Return a mock whose stream consists of these events, and is cut, or has these faults."""
     return [
         {
             "match": {"message": {"role": "user", "content": "hello"}},
             "response": ANSWER,
             "stream": {"events": events},
-            "fault": {"end": "cut", "after": after},
+            "fault": [*faults] or {"end": "cut", "after": after},
         }
     ]
 
@@ -216,19 +223,28 @@ TABLES: dict[str, list[dict[str, Any]]] = {
             "response": BLOCKS,
         }
     ],
+    "part with text": [
+        {
+            "match": {
+                "message": {"role": "user", "content": [RESULT_BLOCK | {"content": "aab" * 9}]},
+                "match_type": "contains",
+            },
+            "response": BLOCKS,
+        }
+    ],
     "own": [{"reply": OWN_TEXT}],
     "own, paced": [{"reply": OWN_TEXT, "latency": {"ttft": "1ms"}}],
     "own, cut": [{"reply": OWN_TEXT, "fault": {"end": "cut", "after": {"tokens": 500_000}}}],
     "events, cut": written(STREAM, {"tokens": 1_250_000}),
     "events, cut in arguments": written(CALLED_STREAM, "tool_arguments"),
     "events, cut after bytes": written(STREAM, {"bytes": 5_000_000}),
-    "event, cut": written(
-        [
-            EVENT
-            | {"choices": [{"index": 0, "delta": {"content": OWN_TEXT}, "finish_reason": "stop"}]},
-            "[DONE]",
+    "event, cut": written([LARGE_EVENT, "[DONE]"], {"tokens": 1_250_000}),
+    "event, error at a time": written(
+        [*[LARGE_EVENT] * 3, "[DONE]"],
+        faults=[
+            {"pause": "1s", "after": {"events": 2}},
+            {"error": "overloaded", "after": {"time": "0.5s"}},
         ],
-        {"tokens": 1_250_000},
     ),
     "echo, paced": [{"reply": {"generate": "echo"}, "latency": {"ttft": "1ms"}}],
 }
@@ -239,14 +255,19 @@ OWN_LISTS = {
     "contains": "openai",
     "exact item": "openai_response",
     "part": "anthropic",
+    "part with text": "anthropic",
     "events, cut": "openai",
     "events, cut in arguments": "openai",
     "events, cut after bytes": "openai",
     "event, cut": "openai",
+    "event, error at a time": "openai",
 }
 """The lists of the tables that are not of `mocks`."""
 
-OWN_STREAMS = ("events, cut", "events, cut in arguments", "events, cut after bytes", "event, cut")
+OWN_STREAMS = (
+    *("events, cut", "events, cut in arguments", "events, cut after bytes", "event, cut"),
+    "event, error at a time",
+)
 OWN_ANSWERS = ("own", "own, paced", "own, cut", *OWN_STREAMS)
 """Tables with large answers, which are made for the first request."""
 
@@ -349,6 +370,11 @@ SHAPES: dict[str, Shape] = {
         MESSAGES,
         repeated(_PARTS + DEEP_RESULT, PART, b"]}]}]}"),
         ("plain", "result", "unmatched", "part"),
+    ),
+    "long result": Shape(
+        MESSAGES,
+        filled(_PARTS + DEEP_RESULT.removesuffix(b"[") + b'"', b"aa", b'"}]}]}'),
+        ("result", "part with text"),
     ),
     "arguments": Shape(
         CHAT,

@@ -246,12 +246,13 @@ class Interruption(NamedTuple):
     between its steps, and what follows is as late as the step takes.
 
     An error comes in its place: with the steps that `error` returns, given the number of events
-    before it, in a stream; and `instead` of the reply, if its head is not sent.
+    before it, in a stream, among which may be a `PAUSE`; and `instead` of the reply, if its head is
+    not sent.
     """
 
     time: float
     step: Step = Step((b"",))
-    error: Callable[[int], Sequence[Step]] | None = None
+    error: Callable[[int], Iterable[Step]] | None = None
     instead: Reply | None = None
 
 

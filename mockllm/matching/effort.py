@@ -78,8 +78,9 @@ def is_in_one(wanted: str, texts: Iterable[str], effort: Effort) -> Pieces[bool]
             if (yield from is_in_pieces(wanted, text, effort)):
                 return True
             continue
-        if wanted in text:
-            return True
+        found = wanted in text
         if effort.is_much(PER_TEXT + PER_CHARACTER * len(text)):
             yield False
+        if found:
+            return True
     return False

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from mockllm.matching.effort import Effort, Pieces
+from mockllm.matching.effort import MAX_TEXT_AT_ONCE, Effort, Pieces, is_in_pieces
 from mockllm.matching.texts import quote
 
 PER_PART = 2_000  # nanoseconds to normalise or compare a part
@@ -51,13 +51,13 @@ def is_within(wanted: Any, found: Any) -> bool:
 
 
 def is_within_one(wanted: Any, found: Iterable[Any], effort: Effort) -> Pieces[bool]:
-    """Return True if one of `found` contains `wanted` (`is_within`), with pauses. What has no list
-    is compared at once: that takes no longer where `found` is larger."""
+    """Return True if one of `found` contains `wanted` (`is_within`), with pauses. What has neither
+    a list nor a long text to be searched is compared at once."""
     has_list = _has_list(wanted)
     for other in found:
         if effort.is_much(PER_PART):
             yield False
-        if has_list:
+        if has_list or _has_long_text(other):
             if (yield from _is_within_in_pieces(wanted, other, effort)):
                 return True
         elif is_within(wanted, other):
@@ -79,6 +79,8 @@ def _is_within_in_pieces(wanted: Any, found: Any, effort: Effort) -> Pieces[bool
             if not (yield from is_within_one(each, found, effort)):
                 return False
         return True
+    if isinstance(wanted, Text) and isinstance(found, str):
+        return (yield from is_in_pieces(wanted, found, effort))
     return is_within(wanted, found)
 
 
@@ -87,6 +89,13 @@ def _has_list(wanted: Any) -> bool:
     if isinstance(wanted, dict):
         return any(map(_has_list, wanted.values()))
     return isinstance(wanted, list)
+
+
+def _has_long_text(found: Any) -> bool:
+    """Return True if `found` is a long text, or one of its members is."""
+    if isinstance(found, dict):
+        return any(map(_has_long_text, found.values()))
+    return isinstance(found, str) and len(found) > MAX_TEXT_AT_ONCE
 
 
 def is_same(one: Any, other: Any) -> bool:

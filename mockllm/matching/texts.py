@@ -17,7 +17,20 @@ def common_prefix(one: str, other: str, *, above: int = 0) -> int:
     """Return the length of the common prefix of two texts; 0 if it is not greater than `above`."""
     if one[: above + 1] != other[: above + 1]:
         return 0  # nearly always, of most rules
-    return _longest(len(one), lambda size: other.startswith(one[:size]), above)
+    most = min(len(one), len(other))
+    if most <= above:
+        return 0
+    low, step = above + 1, above + 1  # the first `low` characters are the same
+    while low + step <= most and one[low : low + step] == other[low : low + step]:
+        low, step = low + step, 2 * step
+    high = min(low + step, most)
+    while low < high:  # what is known to be the same is not compared again
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def longest_start_within(needle: str, text: str, *, above: int = 0) -> int:

@@ -157,9 +157,12 @@ class Message:
         if self._parts is not None:
             return
         found: list[MessagePart] = []
+        call_ids: list[str] = []
         for part in self.parts_of(self.items[-1]) if self.items else ():
             if isinstance(part, MessagePart):
                 found.append(part)
+                if part.call_id:
+                    call_ids.append(part.call_id)
                 if not len(found) % PARTS_AT_ONCE:
                     yield False
             elif part is None:
@@ -168,7 +171,7 @@ class Message:
                 let_go_later((part,))
         let_go_later((found,))
         self._parts = found
-        self._call_ids = [part.call_id for part in found if part.call_id]
+        self._call_ids = call_ids
 
     def call_ids(self) -> Sequence[str]:
         """Return the ids of the calls whose results are in the last item."""

@@ -294,7 +294,7 @@ def compile_contains(
             others.append(compile_part(part, text_names))
         else:
             texts.append(text)
-    return MessageHasParts(tuple(texts), tuple(others), role)
+    return MessageHasParts(tuple(dict.fromkeys(texts)), tuple(others), role)
 
 
 def compile_part(part: MessagePart, text_names: TextNames) -> Part:

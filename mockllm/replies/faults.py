@@ -11,16 +11,25 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain, islice, pairwise
 from typing import Any, NamedTuple
 
-from mockllm.exchange import Ending, EndingKind, Interruption, Reply, Step
+from mockllm.exchange import (
+    PAUSE,
+    Ending,
+    EndingKind,
+    Interruption,
+    Reply,
+    Step,
+    with_pauses,
+)
 from mockllm.matching.effort import Pieces, finish
 from mockllm.replies.anatomy import Anatomy, read_whole
 from mockllm.replies.fault_places import Cut, Place, Places
-from mockllm.wire import placeholders
+from mockllm.wire import json_encoding, placeholders, sse
 
 _WIDE = re.compile(rb"[\xc2-\xf4](?=[\x80-\xbf])")
 """The first byte of a character that takes several."""
@@ -68,7 +77,7 @@ def apply_in_pieces(
         elif fault.place.word == "time" and fault.end is not None:
             ending = Ending(fault.end, time=fault.place.number)
         elif fault.place.word == "time":
-            interruptions.append(body.interruption(fault))
+            interruptions.append((yield from body.interruption(fault)))
         else:
             placed.append(((yield from body.places.find(fault.place)), fault))
     if reply.ending.head < 1:
@@ -170,6 +179,8 @@ class _Body:
         self._streamed = reply.streamed
         self.places = Places(steps, anatomy, streamed=reply.streamed)
         self._anatomy = anatomy
+        self._first: Any = None
+        """The first event of a stream, when it is read."""
 
     def between(self, start: Cut, end: Cut) -> list[Step]:
         """Return the steps from one cut to another. A step that is cut becomes two, neither of
@@ -213,25 +224,47 @@ class _Body:
             size += len(piece)
         return size // 2
 
-    def interruption(self, fault: Fault) -> Interruption:
+    def interruption(self, fault: Fault) -> Pieces[Interruption]:
         """Return what a fault at a time is."""
         step = Step((fault.data,), fault.pause, gate=fault.gate)
         error = fault.error
         if error is None or not self._streamed or self._anatomy is None:
             return Interruption(fault.place.number, step, instead=fault.instead)
-
-        def make(sent: int) -> list[Step]:
-            return finish(self.error_steps(error, sent))
-
+        first = yield from self._first_event()
+        make = partial(_steps_of_error, error, self._anatomy, first)
         return Interruption(fault.place.number, step, make, fault.instead)
 
     def error_steps(self, error: Mapping[str, Any], sent: int) -> Pieces[list[Step]]:
         """Return the steps that report an error after so many events."""
         assert self._anatomy is not None
-        first = (yield from read_whole(self.steps[0])) if self.steps else None
-        found = self._anatomy.error_events(dict(error), first, sent)
-        frames = (placeholders.undo_stand_in(self._anatomy.frame(event)) for event in found)
-        return [Step((frame,)) for frame in frames]
+        first = yield from self._first_event()
+        steps: list[Step] = []
+        for step in _steps_of_error(error, self._anatomy, first, sent):
+            if step == PAUSE:
+                yield False
+            else:
+                steps.append(step)
+        return steps
+
+    def _first_event(self) -> Pieces[Any]:
+        """Return the first event of a stream, if an error repeats something of it; else None."""
+        repeats = self._anatomy is not None and self._anatomy.repeats_first
+        if self._first is None and repeats and self.steps:
+            self._first = yield from read_whole(self.steps[0])
+        return self._first
+
+
+def _steps_of_error(
+    error: Mapping[str, Any], anatomy: Anatomy, first: Any, sent: int
+) -> Iterator[Step]:
+    """Yield the steps that report an error after so many events, of which this is the `first`. A
+    large one is encoded with a `PAUSE` after each of its pieces."""
+    for event in anatomy.error_events(dict(error), first, sent):
+        if json_encoding.takes_long(event):
+            pieces = placeholders.undo_in_pieces(sse.divided(anatomy.frame, event))
+            yield Step((yield from with_pauses(pieces)))
+        else:
+            yield Step((placeholders.undo_stand_in(anatomy.frame(event)),))
 
 
 def _size_of(steps: Iterable[Step]) -> Pieces[int]:

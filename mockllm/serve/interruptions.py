@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import NamedTuple
 
-from mockllm.exchange import EndingKind, Interruption, Reply
-from mockllm.http1.framing import LAST_CHUNK, Frame, frames, hold_head
+from mockllm import exchange
+from mockllm.exchange import EndingKind, Interruption, Reply, Step
+from mockllm.http1.framing import LAST_CHUNK, PAUSE, Frame, frames, hold_head
 
 _END_OF_EVENT = b"\n\n"
 
@@ -77,7 +78,7 @@ class Interruptions:
         """Return the next frame; None if there is none."""
         if self._queue:
             return self._queue.popleft()
-        frame = None if self.ending is not None else next(self._frames, None)
+        frame = next(self._frames, None)
         return None if frame is None else Next(frame)
 
     def passed(self, frame: Frame) -> None:
@@ -123,9 +124,8 @@ class Interruptions:
         if interruption.error is None or not self._reply.streamed:
             return []
         self._end(EndingKind.CLEAN)
-        steps = interruption.error(self._events)
-        last = [Frame(0.0, LAST_CHUNK)] if self._is_chunked else []
-        return [*(Frame(0.0, self._framed(step.data)) for step in steps), *last]
+        self._frames = self._frames_of(interruption.error(self._events))
+        return []
 
     def _end(self, ending: EndingKind) -> None:
         """End the answer with what is put in now."""
@@ -133,6 +133,24 @@ class Interruptions:
         self.dropped = tuple([each.frame for each in self._queue])
         self._queue.clear()
         self._left.clear()
+        self._frames = iter(())
+
+    def _frames_of(self, steps: Iterable[Step]) -> Iterator[Frame]:
+        """Yield the frames of steps with which the answer ends; of a large one, one for each of its
+        pieces."""
+        for step in steps:
+            if step == exchange.PAUSE:
+                yield PAUSE
+            elif len(step.pieces) == 1:
+                yield Frame(0.0, self._framed(step.data))
+            else:
+                if self._is_chunked:
+                    yield Frame(0.0, b"%x\r\n" % step.size)
+                yield from (Frame(0.0, piece) for piece in step.pieces if piece)
+                if self._is_chunked:
+                    yield Frame(0.0, b"\r\n")
+        if self._is_chunked:
+            yield Frame(0.0, LAST_CHUNK)
 
     def _framed(self, data: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data

@@ -34,7 +34,7 @@ An echo contains the value of a request that lacks the member:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import lru_cache
@@ -320,6 +320,20 @@ def undo_stand_in(data: bytes) -> bytes:
     number = b":%b" % STAND_INS.seconds
     data = data.replace(STAND_INS.unique_id, UNIQUE_ID)
     return data.replace(number + b",", b":%b," % SECONDS).replace(number + b"}", b":%b}" % SECONDS)
+
+
+def undo_in_pieces(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield what `undo_stand_in` returns of a text in pieces, in about the same. A stand-in may be
+    divided between two."""
+    longest = max(len(STAND_INS.unique_id), len(b"%b" % STAND_INS.seconds) + 2)
+    held = b""
+    for piece in pieces:
+        text = undo_stand_in(held + piece)
+        at = end_of_placeholder(text, max(len(text) - longest, 0))
+        held = text[at:]
+        if at:
+            yield text[:at]
+    yield held
 
 
 def end_of_placeholder(data: bytes, at: int) -> int:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mockllm.matching.parts import Part, Text, is_within, mark_texts
+from mockllm.matching.effort import MAX_TEXT_AT_ONCE, Effort, Pieces, finish
+from mockllm.matching.parts import Part, Text, is_within, is_within_one, mark_texts
 
 RESULT = {"type": "result", "id": "t", "content": [{"type": "text", "text": Text("15")}]}
 
@@ -39,6 +40,28 @@ def names(value: dict[str, Any]) -> tuple[str, ...]:
 )
 def test_a_value_is_within_another(wanted: Any, found: Any, holds: bool) -> None:
     assert is_within(wanted, found) is holds
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "holds"),
+    [
+        (Text("b"), "a" * 5 * MAX_TEXT_AT_ONCE + "b", True),
+        (Text("bb"), "a" * 5 * MAX_TEXT_AT_ONCE + "b", False),
+        ("b", "a" * 5 * MAX_TEXT_AT_ONCE + "b", False),
+        ([Text("b")], ["a" * 5 * MAX_TEXT_AT_ONCE + "b"], True),
+        ({"c": "x"}, "a" * 5 * MAX_TEXT_AT_ONCE, False),
+    ],
+    ids=["in it", "not in it", "not it", "in a list", "beside it"],
+)
+def test_a_long_text_in_a_part_is_searched_in_pieces(wanted: Any, found: Any, holds: bool) -> None:
+    """10 MB held the loop for 16 ms."""
+    within, other = {"t": "x", "a": wanted}, {"t": "x", "a": found}
+
+    def search() -> Pieces[bool]:
+        return is_within_one(within, [{"t": "y"}, other] * 10, Effort())
+
+    assert finish(search()) is holds is is_within(within, other)
+    assert bool(list(search())) is isinstance(wanted, (Text, list))
 
 
 def test_what_is_null_or_empty_is_not_searched_for() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -12,10 +12,12 @@ from mockllm.exchange import Step
 from mockllm.matching.effort import finish
 from mockllm.providers.openai.chat.anatomy import ANATOMY
 from mockllm.replies.anatomy import (
+    MAX_SEARCHES,
     NO_EVENT,
     PIECE,
     Event,
     Joined,
+    Said,
     StreamReading,
     entries_of,
     find_words,
@@ -76,6 +78,64 @@ def test_equal_words_are_found_one_after_the_other() -> None:
 
     assert [body[each.start :][:1] for each in found] == [b"a", b"b", b"a"]
     assert len({each.start for each in found}) == 3
+
+
+class Noted(bytes):
+    """A body that notes from where it is searched, and how far."""
+
+    __slots__ = ()
+    searched: ClassVar[list[int]] = []
+
+    def __getitem__(self, part: Any) -> Any:
+        return Noted(super().__getitem__(part))
+
+    def find(self, wanted: Any, start: Any = 0, end: Any = None, /) -> int:
+        found = super().find(wanted, start)
+        self.searched.append((found if found >= 0 else len(self)) - start)
+        return found
+
+
+def test_very_many_words_are_found_in_one_pass() -> None:
+    """The words of 100,000 calls were each looked for from the beginning, for minutes."""
+    texts = [f"words {number}" for number in range(5_000)]
+    body = Noted(chat(*texts))
+
+    Noted.searched.clear()
+    found = finish(find_words(body, ANATOMY))
+
+    assert [body[each.start : each.end].decode() for each in found] == texts
+    assert sum(Noted.searched) < len(body)
+
+
+def test_words_that_are_not_in_order_are_found() -> None:
+    def backwards(answer: dict[str, Any]) -> list[Said]:
+        return [Said("content", f"words {number}") for number in reversed(range(5_000))]
+
+    body = Noted(chat(*(f"words {number}" for number in range(5_000))))
+
+    Noted.searched.clear()
+    found = finish(find_words(body, ANATOMY._replace(read_answer=backwards)))
+
+    assert len(found) == 1 + MAX_SEARCHES
+    assert found[0].start > found[1].start
+    assert len(Noted.searched) == 5_000 + MAX_SEARCHES
+
+
+def test_words_of_several_members_are_found_wherever_they_are() -> None:
+    choices = [
+        {"message": {"content": "a", "reasoning": "b"}},
+        {"message": {"content": "a", "reasoning": "c"}},
+    ]
+    body = jsontext.dumps({"choices": choices})
+
+    found = finish(find_words(body, ANATOMY))
+
+    assert [each.start for each in found] == [
+        body.index(b'b"'),
+        body.index(b'a"'),
+        body.index(b'c"'),
+        body.rindex(b'a"'),
+    ]
 
 
 def test_a_place_in_escaped_words_is_behind_whole_characters() -> None:

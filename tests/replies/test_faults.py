@@ -484,6 +484,45 @@ def test_responses_report_an_error_nested_and_then_fail() -> None:
     assert placeholders.SECONDS in list(found.steps)[-1].data
 
 
+@pytest.mark.parametrize("at_time", [False, True], ids=["at a place", "at a time"])
+def test_an_error_that_repeats_a_large_event_is_made_in_pieces(*, at_time: bool) -> None:
+    """At a time, 10 MB were read and repeated at once, in 50 ms."""
+    api = APIS[1]
+    fault = Fault(Place("time", 2) if at_time else Place("first_token"), error=OVERLOADED)
+    text = b'"note":"%b",' % (b"word " * 100_000)
+    small = rendered(api, SAYS, stream=True)
+    first, *others = small.steps
+    data = first.data.replace(b'"object":"response"', text + b'"object":"response"')
+    large = replace(small, steps=(Step((data,)), *others))
+
+    def reported(reply: Reply) -> tuple[list[Step], int]:
+        broken, number = pauses(apply_in_pieces(reply, [fault], anatomy_of(api)))
+        if not at_time:
+            return list(broken.steps)[-2:], number
+        (interruption,) = broken.interruptions
+        assert interruption.error is not None
+        steps = list(interruption.error(4))
+        return [step for step in steps if step != PAUSE], steps.count(PAUSE)
+
+    plain, _ = reported(small)
+    found, number = reported(large)
+
+    assert text in found[1].data
+    assert [step.data.replace(text, b"") for step in found] == [step.data for step in plain]
+    assert number > 10
+
+
+def test_a_large_first_event_is_not_read_where_no_error_repeats_it() -> None:
+    api = APIS[0]
+    first, *others = rendered(api, SAYS, stream=True).steps
+    data = first.data.replace(b'"role":', b'"name":"%b","role":' % (b"word " * 100_000))
+    reply = Reply(200, (), (Step((data,)), *others), streamed=True)
+
+    _, number = pauses(apply_in_pieces(reply, [Fault(HEAD, error=OVERLOADED)], anatomy_of(api)))
+
+    assert number < 10
+
+
 @in_every_api
 def test_an_error_may_be_the_first_event(api: API) -> None:
     found = faulty(api, SAYS, Fault(HEAD, error=OVERLOADED))

@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 
 from mockllm.config.fault import Fault
 from mockllm.engine.faults import compile_faults, disrupt
-from mockllm.exchange import EndingKind, Interruption, Reply, Step
+from mockllm.exchange import PAUSE, EndingKind, Interruption, Reply, Step
 from mockllm.http1.framing import Frame, frames
 from mockllm.matching.effort import finish
 from mockllm.providers.failures import Failure
@@ -98,6 +98,21 @@ def test_bytes_delay_nothing() -> None:
         *((0.0, HEAD), (0.0, ONE), (1.0, chunk(PING)), (4.0, TWO)),
         *((6.0, chunk(PING)), (8.0, THREE), (8.0, LAST)),
     ]
+
+
+@pytest.mark.parametrize("is_http11", [True, False])
+def test_a_large_error_is_framed_piece_by_piece(*, is_http11: bool) -> None:
+    def steps(sent: int) -> list[Step]:
+        return [PAUSE, Step((b"data: ", b"large", b"\n\n")), PAUSE, Step((b"data: end\n\n",))]
+
+    found = timetable(
+        interrupted(STREAMED, Interruption(5.0, error=steps, instead=FAILED)), is_http11=is_http11
+    )
+
+    late = [data for time, data in found if time == 5.0]
+    whole = [b"data: large\n\n", b"data: end\n\n"]
+    assert b"".join(late) == b"".join([*map(chunk, whole), LAST] if is_http11 else whole)
+    assert len(late) == (7 if is_http11 else 4)
 
 
 def test_a_pause_may_be_interrupted() -> None:

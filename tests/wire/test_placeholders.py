@@ -252,3 +252,20 @@ def test_other_echoes_than_those_named_are_left() -> None:
 
     assert placeholders.fill_echoes(data, {}, {"user"}) == b"null\xf9tools:[]\xf9"
     assert placeholders.parse_echo(b"\xf9tools:[]\xf9") == ("tools", b"[]")
+
+
+@given(
+    st.lists(st.sampled_from([b"word ", placeholders.UNIQUE_ID, b":%b," % placeholders.SECONDS])),
+    st.integers(1, 30),
+)
+def test_stand_ins_are_undone_in_pieces_as_at_once(words: list[bytes], size: int) -> None:
+    text = b"-".join(words)  # two ids beside each other look like one
+    data = placeholders.stand_in(text)
+    parts = [data[at : at + size] for at in range(0, len(data), size)]
+
+    pieces = list(placeholders.undo_in_pieces(parts))
+
+    assert b"".join(pieces) == placeholders.undo_stand_in(data) == text
+    for before, after in pairwise(pieces):
+        at = len(before)
+        assert placeholders.end_of_placeholder(before + after, at) == at

@@ -61,4 +61,4 @@ def _error_events(body: dict[str, Any], first: Any, sent: int) -> Iterator[dict[
         }
 
 
-ANATOMY = Anatomy(_read_event, _read_answer, _error_events, frame)
+ANATOMY = Anatomy(_read_event, _read_answer, _error_events, frame, repeats_first=True)
