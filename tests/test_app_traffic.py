@@ -12,19 +12,12 @@ import pytest
 from mockllm import Config
 from mockllm.app import App
 from mockllm.engine.added import compile_added
-from mockllm.engine.decision import (
-    Called,
-    CallFunction,
-    Decision,
-    DividedWork,
-    Outcome,
-    Question,
-    finish,
-)
+from mockllm.engine.decision import Called, CallFunction, Decision, DividedWork, Outcome, Question
 from mockllm.engine.delivery_pace import refuse_for_pool
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import COMPLETE, EndingKind, LazySteps, Request
+from mockllm.pieces import finish
 from mockllm.state.attempts import RETRY_COUNT
 from mockllm.state.operations import BeginSession, EndSession
 from tests.support.apps import LoneApp

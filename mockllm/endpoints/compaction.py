@@ -4,7 +4,7 @@ the failures that a service reports whatever it is asked to do."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mockllm.endpoints.route import RESPONSES, Context, json_answer_in_pieces
@@ -13,6 +13,7 @@ from mockllm.endpoints.token_counts import decode_like, find_failure
 from mockllm.engine.asking import begin, pause_if_large
 from mockllm.engine.decision import Decision, Question
 from mockllm.exchange import Request
+from mockllm.pieces import Pieces
 from mockllm.prompt.conversation import slices
 from mockllm.providers.openai.responses.answer import complete
 from mockllm.providers.openai.responses.conversation import items_of
@@ -31,10 +32,8 @@ def compact(context: Context, request: Request, values: Values) -> Decision | Qu
     return begin(_compact(context, request, leftovers), leftovers)
 
 
-def _compact(
-    context: Context, request: Request, leftovers: list[Any]
-) -> Generator[bool, None, Decision]:
-    """Return the decision of `compact`, made in pieces (`decision.Pieces`)."""
+def _compact(context: Context, request: Request, leftovers: list[Any]) -> Pieces[Decision]:
+    """Return the decision of `compact`, made in pieces."""
     prompt = yield from decode_like(context, RESPONSES, request, {"input": ""}, leftovers)
     failed = yield from find_failure(context, RESPONSES, request, prompt)
     if failed is not None:

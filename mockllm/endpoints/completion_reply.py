@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from mockllm.engine.decision import Answer
 from mockllm.engine.pace import with_tokens
 from mockllm.engine.rendering import MAX_STEPS_AT_ONCE
 from mockllm.exchange import LazySteps, Reply, Step
+from mockllm.pieces import Pieces
 from mockllm.providers.counts import count
 from mockllm.providers.envelope import body_reply
 from mockllm.providers.openai import usage
@@ -41,7 +42,7 @@ _SPEAKER = Speaker(
 )
 
 
-def choices_of(answers: Sequence[Answer]) -> Generator[bool, None, list[dict[str, Any]]]:
+def choices_of(answers: Sequence[Answer]) -> Pieces[list[dict[str, Any]]]:
     """Return the choices of all `answers`, which are those of Chat Completions, in pieces."""
     choices: list[dict[str, Any]] = []
     for place, answer in enumerate(answers, 1):

@@ -7,7 +7,7 @@ matched like an empty text.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, repeat
 from typing import Any
@@ -35,6 +35,7 @@ from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 from mockllm.providers.openai.failures import TOO_MANY_TOKENS
 from mockllm.providers.openai.vendor import OPENAI
@@ -61,9 +62,9 @@ def complete(context: Context, request: Request, values: Values) -> Decision | Q
 
 def _complete(
     context: Context, request: Request, leftovers: list[Any]
-) -> Generator[bool, None, Decision | Question]:
-    """Return the decision of `complete`, or the question which mocks answer, in pieces
-    (`decision.Pieces`). `leftovers` are those of `DividedWork`."""
+) -> Pieces[Decision | Question]:
+    """Return the decision of `complete`, or the question which mocks answer, in pieces. `leftovers`
+    are those of `DividedWork`."""
     wanted = CompletionRequest.read((yield from read_object(request, leftovers)))
     yield from pause_if_large(request)
     table, responder = context.table(CHAT), context.engine.responder
@@ -81,7 +82,7 @@ def _complete(
 
 def _complete_in_traffic(
     context: Context, request: Request, wanted: CompletionRequest, effects: Effects
-) -> Generator[bool, None, Decision | Question]:
+) -> Pieces[Decision | Question]:
     """Do what `_complete` does after decoding, with these effects of traffic: those on the first
     prompt."""
     selector = context.engine.selector
@@ -155,9 +156,9 @@ def _make(
     wanted: CompletionRequest,
     asked: Sequence[Asked],
     selections: Sequence[Selection | RequestError],
-) -> Generator[bool, None, Decision | Question]:
+) -> Pieces[Decision | Question]:
     """Return the decision by the sources of all prompts, or by the first error or failure among
-    them, made in pieces (`decision.Pieces`)."""
+    them, made in pieces."""
     engine = context.engine
     chat = context.table(CHAT).api
     question = _call_functions(context, request, wanted, asked, selections)
@@ -230,10 +231,10 @@ def _deliver(
     selection: Selection,
     reply: Reply,
     answer: Answer,
-) -> Generator[bool, None, Decision | Question]:
+) -> Pieces[Decision | Question]:
     """Return the decision to send `reply`, which has the `answer`, with the faults that the client
     asks for, else those of the selected mock, else those of traffic, or the question which of them
-    happen; made in pieces (`decision.Pieces`)."""
+    happen; made in pieces."""
     engine, prompt, wishes = context.engine, asked.prompt, wanted.wishes
     chat = context.table(CHAT).api
     faults, owner = faults_of(selection, asked.effects, answer)
@@ -242,7 +243,7 @@ def _deliver(
     felt = () if wishes.pace is not None else asked.effects.pace(answer)[1]
     written = written_tokens(chat, answer.response) if len(wanted.prompts) == 1 else 0
 
-    def decide(happening: Planned) -> Generator[bool, None, Decision]:
+    def decide(happening: Planned) -> Pieces[Decision]:
         broken, traffic = reply, felt
         try:
             if happening:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mockllm.endpoints.route import Context
 from mockllm.endpoints.stored_responses import StoredExchange, find_stored, read_output
 from mockllm.matching import readings
 from mockllm.matching.divided_readings import in_pieces
+from mockllm.pieces import Pieces
 from mockllm.prompt import Earlier, ToolCall
 from mockllm.prompt.conversation import MESSAGES_AT_ONCE, KeptTexts
 from mockllm.providers import normalise
@@ -38,10 +39,10 @@ def continued_id(body: bytes) -> str | None:
 
 def look_back(
     context: Context, response_id: str, leftovers: list[Any]
-) -> Generator[bool, None, Earlier | Elsewhere | None]:
+) -> Pieces[Earlier | Elsewhere | None]:
     """Return the conversation that ends with the response with this id, or what of it is not known
-    in this process; None if nobody knows it. There are pauses if its requests are large
-    (`decision.Pieces`). `leftovers` are those of `DividedWork`."""
+    in this process; None if nobody knows it. There are pauses if its requests are large.
+    `leftovers` are those of `DividedWork`."""
     chain: list[tuple[str, StoredExchange]] = []
     seen: set[str] = set()  # a configured id may be used again, and then refer to itself
     earlier: Earlier | None = None
@@ -71,7 +72,7 @@ def look_back(
     return earlier
 
 
-def _continued(exchange: StoredExchange) -> Generator[bool, None, Earlier | None]:
+def _continued(exchange: StoredExchange) -> Pieces[Earlier | None]:
     """Return the conversation up to the answer of `exchange`; None if it is not known, because it
     belongs to a `conversation` of the service."""
     prompt = exchange.prompt

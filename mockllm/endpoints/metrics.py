@@ -6,7 +6,7 @@ answered meanwhile.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from mockllm.errors import MissingExtraError, RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.observers.lateness import Lateness
 from mockllm.observers.metric_sums import Sums
+from mockllm.pieces import Pieces
 from mockllm.providers import envelope
 
 METRICS = "/metrics"
@@ -65,7 +66,7 @@ class MetricsPage:
         work = self._write(request.first_values.get(b"accept", b"").decode("ascii", "replace"))
         return Question((DividedWork(work),), lambda results: results[0])
 
-    def _write(self, accept: str) -> Generator[bool, None, Decision]:
+    def _write(self, accept: str) -> Pieces[Decision]:
         from prometheus_client.exposition import choose_encoder
 
         encode, content_type = choose_encoder(_preferred(accept))

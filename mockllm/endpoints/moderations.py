@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import Any
 
 from mockllm.endpoints.route import Context, json_answer, read_object
@@ -10,6 +9,7 @@ from mockllm.engine.asking import begin, pause_if_large
 from mockllm.engine.decision import Decision, Question
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
+from mockllm.pieces import Pieces
 from mockllm.providers import request_body
 from mockllm.providers.routes import Values
 from mockllm.wire import placeholders
@@ -44,8 +44,8 @@ def moderate(context: Context, request: Request, values: Values) -> Decision | Q
     return begin(_moderate(request, leftovers), leftovers)
 
 
-def _moderate(request: Request, leftovers: list[Any]) -> Generator[bool, None, Decision]:
-    """Return the decision of `moderate`, made in pieces (`decision.Pieces`)."""
+def _moderate(request: Request, leftovers: list[Any]) -> Pieces[Decision]:
+    """Return the decision of `moderate`, made in pieces."""
     members = yield from read_object(request, leftovers)
     yield from pause_if_large(request)
     value = request_body.read_input(members)

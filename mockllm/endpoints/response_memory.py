@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from mockllm.endpoints.earlier import Elsewhere, look_back
 from mockllm.endpoints.route import RESPONSES, Context
-from mockllm.engine.decision import Decision, finish
+from mockllm.engine.decision import Decision
 from mockllm.engine.mocks import Table
 from mockllm.exchange import Request
+from mockllm.pieces import Pieces, finish
 from mockllm.prompt import Earlier
 from mockllm.state.responses import StoredResponse, StoredResponses
 from mockllm.state.session_names import split_request
@@ -65,10 +66,10 @@ class ResponseMemory:
         session: str,
         leftovers: list[Any],
         known: Mapping[str, Earlier] = MappingProxyType({}),
-    ) -> Generator[bool, None, Earlier | Elsewhere | None]:
+    ) -> Pieces[Earlier | Elsewhere | None]:
         """Return the conversation that ends with a response of a session, or what of it is not
-        known in this process, with pauses if its requests are large (`decision.Pieces`). Of those
-        that it continues in others, some are `known`. `leftovers` are those of `DividedWork`."""
+        known in this process, with pauses if its requests are large. Of those that it continues in
+        others, some are `known`. `leftovers` are those of `DividedWork`."""
         for name, earlier in known.items():
             self.stored.note_elsewhere(name, session, earlier)
         context = replace(self._context, session=session)
@@ -76,7 +77,7 @@ class ResponseMemory:
 
     def find_earlier(
         self, response_id: str, leftovers: list[Any], session: str = COMMON
-    ) -> Generator[bool, None, Earlier | None]:
+    ) -> Pieces[Earlier | None]:
         """Return the conversation that ends with a stored response of a session, in pieces like
         `look_back`; None if it is not known."""
         found = yield from self.look_back(response_id, session, leftovers)

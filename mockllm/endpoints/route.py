@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from mockllm.engine.mocks import Table
 from mockllm.exchange import Headers, Reply, Request
 from mockllm.matching.rule import Rule
 from mockllm.observers.lateness import Lateness
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 from mockllm.providers import find_vendor, request_body
 from mockllm.providers.envelope import JSON_HEADERS
@@ -95,9 +96,9 @@ def json_answer_in_pieces(
     slices: Iterable[Sequence[Any]],
     *,
     prompt: Prompt | None = None,
-) -> Generator[bool, None, Decision]:
+) -> Pieces[Decision]:
     """Return what `json_answer` does of `body` with a member `name`, the list of all entries in
-    `slices`, with pauses between these (`decision.Pieces`). Of several, its length is not sent."""
+    `slices`, with pauses between these. Of several, its length is not sent."""
     written = jsontext.dumps({**body, name: orjson.Fragment(_ENTRIES)})
     before, _, behind = written.partition(_ENTRIES)
     pieces = [before + b"["]
@@ -118,9 +119,9 @@ def _headers(request: Request) -> Headers:
     return JSON_HEADERS if vendor is None else vendor.headers
 
 
-def read_object(request: Request, leftovers: list[Any]) -> Generator[bool, None, dict[str, Any]]:
+def read_object(request: Request, leftovers: list[Any]) -> Pieces[dict[str, Any]]:
     """Return the decoded body of a request, which must be a JSON object, decoded in pieces if it is
-    large (`decision.Pieces`). `leftovers` are those of `DividedWork`.
+    large. `leftovers` are those of `DividedWork`.
 
     Raises:
         RequestError: 400 if it is none.

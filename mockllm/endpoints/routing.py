@@ -6,7 +6,7 @@ if a request continues it and a mock depends on that, here.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from mockllm.engine.received import FindEarlier
 from mockllm.engine.views import View
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Reply, Request
+from mockllm.pieces import Pieces
 from mockllm.prompt import Earlier
 from mockllm.providers.routes import NO_VALUES, Routes, Values
 from mockllm.state.sessions import COMMON
@@ -109,7 +110,7 @@ class Router:
                 return Decision.by(self._engine.responder.refuse(table, busy))
             return decide(partial(_know, continued, found))
 
-        def look_here_first() -> Generator[bool, None, Decision | Question]:
+        def look_here_first() -> Pieces[Decision | Question]:
             here = yield from self._responses.look_back(continued, session, leftovers)
             if isinstance(here, Elsewhere):
                 return Question((FindElsewhere(continued, session),), resume)
@@ -132,7 +133,7 @@ def _reply_forwarded(decided: Decision | Question) -> Reply | DividedWork | None
     work, resume = decided.operations[0], decided.resume
     assert isinstance(work, DividedWork)  # nobody else is asked
 
-    def pieces() -> Generator[bool, None, Reply | None]:
+    def pieces() -> Pieces[Reply | None]:
         result = yield from work.pieces
         reply = _reply_forwarded(resume([result]))
         assert not isinstance(reply, DividedWork)
@@ -143,7 +144,7 @@ def _reply_forwarded(decided: Decision | Question) -> Reply | DividedWork | None
 
 def _know(
     known: str, earlier: Earlier | None, response_id: str, leftovers: list[Any]
-) -> Generator[bool, None, Earlier | None]:
+) -> Pieces[Earlier | None]:
     """Find the conversation that ends with the response `known`, which is `earlier`
     (`FindEarlier`)."""
     yield from ()

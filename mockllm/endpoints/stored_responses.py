@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -13,17 +13,11 @@ import orjson
 
 from mockllm.endpoints.route import RESPONSES, Context, endpoint_decision
 from mockllm.engine.asking import MAX_UNDIVIDED, begin
-from mockllm.engine.decision import (
-    Answer,
-    Decision,
-    ForwardRequest,
-    Pieces,
-    Question,
-    make_body,
-)
+from mockllm.engine.decision import Answer, Decision, ForwardRequest, Question, make_body
 from mockllm.engine.sources import render
 from mockllm.errors import RequestError
 from mockllm.exchange import PAUSE, DividedBody, Reply, Request
+from mockllm.pieces import Pieces
 from mockllm.prompt import NOT_STREAMED, STREAMED, Prompt, ResponseOptions
 from mockllm.prompt.conversation import MESSAGES_AT_ONCE, slices
 from mockllm.providers.envelope import body_reply
@@ -62,7 +56,7 @@ class _Values(NamedTuple):
     echoed: Echoed
 
 
-About = Callable[[Context, Request, StoredExchange], Pieces]
+About = Callable[[Context, Request, StoredExchange], Pieces[Decision]]
 """Returns the decision on a request about a stored response, made in pieces."""
 
 
@@ -105,12 +99,11 @@ def _answer_about(
 
     def answer_here(
         leftovers: list[Any], otherwise: Callable[[], Decision | Question]
-    ) -> Generator[bool, None, Decision | Question]:
+    ) -> Pieces[Decision | Question]:
         exchange = yield from find_stored(context, response_id, leftovers)
         if exchange is None:
             return otherwise()
-        decision: Decision = yield from answer(context, request, exchange)
-        return decision
+        return (yield from answer(context, request, exchange))
 
     def begin_here(otherwise: Callable[[], Decision | Question]) -> Decision | Question:
         leftovers: list[Any] = []
@@ -138,9 +131,9 @@ def _answer_about(
 
 def find_stored(
     context: Context, response_id: str, leftovers: list[Any]
-) -> Generator[bool, None, StoredExchange | None]:
+) -> Pieces[StoredExchange | None]:
     """Return the response with this id and its prompt, if this process stores it; with pauses if
-    its request is large (`decision.Pieces`). `leftovers` are those of `DividedWork`."""
+    its request is large. `leftovers` are those of `DividedWork`."""
     stored = context.stored.find(response_id, context.session)
     if stored is None or id_in(stored) != response_id:
         return None
@@ -166,7 +159,7 @@ def _unknown(response_id: str) -> RequestError:
 # --- The answers ---------------------------------------------------------------------------------
 
 
-def _retrieved(context: Context, request: Request, exchange: StoredExchange) -> Pieces:
+def _retrieved(context: Context, request: Request, exchange: StoredExchange) -> Pieces[Decision]:
     query = _query(request)
     if query.get("stream") != "true":
         return (yield from _whole(context, exchange))
@@ -187,7 +180,7 @@ def _retrieved(context: Context, request: Request, exchange: StoredExchange) -> 
     return endpoint_decision(Reply.lazy_stream(200, OPENAI.stream_headers, frames))
 
 
-def _deleted(context: Context, request: Request, exchange: StoredExchange) -> Pieces:
+def _deleted(context: Context, request: Request, exchange: StoredExchange) -> Pieces[Decision]:
     yield from ()
     stored = exchange.stored
     context.stored.remove(stored.key)
@@ -195,7 +188,7 @@ def _deleted(context: Context, request: Request, exchange: StoredExchange) -> Pi
     return _json(jsontext.dumps(body))
 
 
-def _cancelled(context: Context, request: Request, exchange: StoredExchange) -> Pieces:
+def _cancelled(context: Context, request: Request, exchange: StoredExchange) -> Pieces[Decision]:
     if exchange.prompt.body.get("background") is not True:
         raise RequestError(400, "Cannot cancel a synchronous response.")
     cancelled = exchange.stored._replace(cancelled=True)
@@ -203,7 +196,9 @@ def _cancelled(context: Context, request: Request, exchange: StoredExchange) -> 
     return (yield from _whole(context, exchange._replace(stored=cancelled)))
 
 
-def _page_of_items(context: Context, request: Request, exchange: StoredExchange) -> Pieces:
+def _page_of_items(
+    context: Context, request: Request, exchange: StoredExchange
+) -> Pieces[Decision]:
     query, stored = _query(request), exchange.stored
     items = items_of(exchange.prompt.body["input"])
     places = range(len(items))
@@ -231,7 +226,7 @@ def _page_of_items(context: Context, request: Request, exchange: StoredExchange)
 
 def _place_behind(
     item_id: str, items: Sequence[Any], places: Sequence[int], stored: StoredResponse
-) -> Generator[bool, None, int]:
+) -> Pieces[int]:
     """Return the number of those of `places` up to the item with this id; 0 if there is none."""
     for number, place in enumerate(places, 1):
         if _filled(_item_id(items[place], place), stored) == item_id:
@@ -260,7 +255,7 @@ def _outline(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: item[name] for name in ("type", "role", "name", "call_id") if name in item}
 
 
-def _whole(context: Context, exchange: StoredExchange) -> Pieces:
+def _whole(context: Context, exchange: StoredExchange) -> Pieces[Decision]:
     """Return the decision to answer with the whole response, rendered in pieces if it is large."""
     stored, values = exchange.stored, (yield from _values_of(context, exchange))
     steps, fresh = _render(context, stored, values, NOT_STREAMED).steps, stored.fresh
@@ -274,7 +269,7 @@ def _whole(context: Context, exchange: StoredExchange) -> Pieces:
     return endpoint_decision(reply)
 
 
-def _values_of(context: Context, exchange: StoredExchange) -> Generator[bool, None, _Values]:
+def _values_of(context: Context, exchange: StoredExchange) -> Pieces[_Values]:
     """Return the values of the request that its response repeats, with pauses if it is large."""
     prompt, api = exchange.prompt, context.engine.table(RESPONSES).api
     if exchange.is_large:
@@ -327,7 +322,7 @@ def complete_input_item(item: Mapping[str, Any], index: int) -> dict[str, Any]:
 
 def _complete_in_pieces(
     item: Mapping[str, Any], index: int, prompt: Prompt
-) -> Generator[bool, None, dict[str, Any]]:
+) -> Pieces[dict[str, Any]]:
     """Return what `complete_input_item` does of an item of a prompt, with pauses if it has many
     parts."""
     content = item.get("content")

@@ -4,7 +4,6 @@ get the failures that a service reports whatever it is asked to do (`failures.OF
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import Any
 
 from mockllm.endpoints.route import (
@@ -19,6 +18,7 @@ from mockllm.engine.asking import MAX_UNDIVIDED, begin, pause_if_large
 from mockllm.engine.decision import Decision, Question
 from mockllm.engine.unmatched import UnmatchedError
 from mockllm.exchange import Request
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 from mockllm.providers.routes import Values
 from mockllm.wire import tokens
@@ -46,9 +46,9 @@ def _count(
     defaults: dict[str, Any],
     head: dict[str, Any],
     leftovers: list[Any],
-) -> Generator[bool, None, Decision]:
+) -> Pieces[Decision]:
     """Return the decision to answer with the number of tokens behind the members of `head`, made in
-    pieces (`decision.Pieces`)."""
+    pieces."""
     prompt = yield from decode_like(context, api, request, defaults, leftovers)
     failed = yield from find_failure(context, api, request, prompt)
     if failed is not None:
@@ -64,7 +64,7 @@ def decode_like(
     request: Request,
     defaults: dict[str, Any],
     leftovers: list[Any],
-) -> Generator[bool, None, Prompt]:
+) -> Pieces[Prompt]:
     """Return the prompt of a request that is like one to `api`, validated as such, in pieces.
     `defaults` are members that the API requires and this request may leave out, `leftovers` those
     of `DividedWork`.
@@ -87,7 +87,7 @@ def decode_like(
 
 def find_failure(
     context: Context, api: str, request: Request, prompt: Prompt
-) -> Generator[bool, None, Decision | None]:
+) -> Pieces[Decision | None]:
     """Return the decision to answer with the failure of the mock in `api` that matches `prompt`, in
     pieces; None if there is no such mock, or if its failure is one of running the model alone."""
     table = context.table(api)

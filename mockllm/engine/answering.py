@@ -7,7 +7,7 @@ stream that is rendered while it is sent, is a question, answered in pieces.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -44,8 +44,8 @@ from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
 from mockllm.exchange import PAUSE, DividedBody, LazySteps, Request, Step
-from mockllm.matching.effort import finish
 from mockllm.matching.rule import Rule
+from mockllm.pieces import Pieces, finish
 from mockllm.prompt import Prompt
 from mockllm.providers.api import API
 from mockllm.replies.fault_places import NoSuchPlaceError
@@ -114,7 +114,7 @@ class Responder:
         selection: Selection,
         faults: Planned,
         made: Answer | MadeReplyError,
-    ) -> Generator[bool, None, Decision]:
+    ) -> Pieces[Decision]:
         """Return the decision to send the answer that was `made` for one request, in pieces."""
         if isinstance(made, MadeReplyError):
             return self._failed_decision(table, asked.prompt, selection, made)
@@ -128,7 +128,7 @@ class Responder:
 
     def _break(
         self, table: Table, asked: Asked, selection: Selection, match: Match, faults: Planned
-    ) -> Generator[bool, None, Decision]:
+    ) -> Pieces[Decision]:
         """Return the decision to send a reply with faults, with pauses. A stream that is rendered
         while it is sent is rendered before, because a fault may be at its end."""
         yield from make_body(match.reply)
@@ -143,10 +143,9 @@ class Responder:
 
     def _broken(
         self, table: Table, asked: Asked, selection: Selection, match: Match, faults: Planned
-    ) -> Generator[bool, None, Match]:
-        """Return `match` with faults in its reply, with pauses (`Pieces`), or with the error that
-        it does not have the place of one: a client's mistake if that has asked for it, else the
-        author's."""
+    ) -> Pieces[Match]:
+        """Return `match` with faults in its reply, with pauses, or with the error that it does not
+        have the place of one: a client's mistake if that has asked for it, else the author's."""
         api, model, reply = table.api, asked.prompt.model, match.reply
         tokens = 0 if match.answer is None else written_tokens(api, match.answer.response)
         try:
@@ -283,7 +282,7 @@ class Responder:
         return faults_of(selection, asked.effects, selection.source.answer(asked.prompt))
 
 
-def _decide_divided(match: Match) -> Generator[bool, None, Decision]:
+def _decide_divided(match: Match) -> Pieces[Decision]:
     """Return the decision to send the reply of `match`, whose body is made in pieces if it is
     large."""
     yield from make_body(match.reply)

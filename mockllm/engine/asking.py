@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mockllm.engine import decision
@@ -15,7 +15,6 @@ from mockllm.engine.decision import (
     ForwardRequest,
     Question,
     Wait,
-    finish,
 )
 from mockllm.engine.limiting import abandon
 from mockllm.engine.match_cache import Choices, Key
@@ -26,6 +25,7 @@ from mockllm.errors import RequestError
 from mockllm.exchange import Request
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
+from mockllm.pieces import Pieces, finish
 from mockllm.state.attempts import RETRY_COUNT, Attempt, attempt_at
 from mockllm.state.choosing import Candidate, Exhausted
 from mockllm.state.operations import Admit, Choose, Draw, Operation, SessionEnded
@@ -99,7 +99,7 @@ MAX_UNDIVIDED = 128 * 1024  # bytes of a request for which an endpoint does not 
 
 
 def begin(
-    pieces: Generator[bool, None, Decision | Question], leftovers: list[Any] | None = None
+    pieces: Pieces[Decision | Question], leftovers: list[Any] | None = None
 ) -> Decision | Question:
     """Return the decision that `pieces` make, if there is only one of them; else the question that
     goes on with the others. `leftovers` are those of `DividedWork`.
@@ -115,15 +115,15 @@ def begin(
     return Question((DividedWork(_until_error(pieces), leftovers),), _resume)
 
 
-def pause_if_large(request: Request) -> Generator[bool, None, None]:
+def pause_if_large(request: Request) -> Pieces[None]:
     """Pause before a piece of work that takes long and cannot be divided, if `request` is large."""
     if len(request.body) > MAX_UNDIVIDED:
         yield True
 
 
 def _until_error(
-    pieces: Generator[bool, None, Decision | Question],
-) -> Generator[bool, None, Decision | Question | RequestError]:
+    pieces: Pieces[Decision | Question],
+) -> Pieces[Decision | Question | RequestError]:
     """Do `pieces`; the result may be their error."""
     try:
         return (yield from pieces)

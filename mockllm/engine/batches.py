@@ -7,7 +7,7 @@ input is that of the request. There may be thousands of inputs, so there is a pa
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from mockllm.engine.mocks import Table
@@ -17,6 +17,7 @@ from mockllm.matching.effort import Effort
 from mockllm.matching.index import is_reusable
 from mockllm.matching.message_predicates import ItemsEqual
 from mockllm.matching.rule import Rule
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 from mockllm.providers.api import Batch
 
@@ -43,10 +44,10 @@ def match_inputs(
     headers: Mapping[bytes, bytes],
     whole: Selection | None,
     effort: Effort,
-) -> Generator[bool, None, Selection | SelectedInputs | UnmatchedError]:
+) -> Pieces[Selection | SelectedInputs | UnmatchedError]:
     """Return the source of the answer to all inputs of `prompt`, their own sources if a mock with
-    state is among them, or the 404, with pauses (`Pieces`). `whole` is selected for the whole
-    request, if anything is."""
+    state is among them, or the 404, with pauses. `whole` is selected for the whole request, if
+    anything is."""
     batch = table.api.batch
     unanswered = prompt
     if batch is not None and table.mocks:
@@ -72,10 +73,10 @@ def _select_for_inputs(
     headers: Mapping[bytes, bytes],
     whole: Selection | None,
     effort: Effort,
-) -> Generator[bool, None, SelectedInputs | Prompt]:
+) -> Pieces[SelectedInputs | Prompt]:
     """Return the sources of the answers to all inputs of `prompt`, or the first input that nothing
-    answers, with pauses (`Pieces`). `whole` is selected for the whole request, if anything is; one
-    that `answers_as_it_is` need not be asked about."""
+    answers, with pauses. `whole` is selected for the whole request, if anything is; one that
+    `answers_as_it_is` need not be asked about."""
     inputs = batch.split(prompt)
     alone = not (whole is not None and _is_exact(whole))
     selections: list[Selection] = []
@@ -93,11 +94,9 @@ def _select_for_inputs(
     return SelectedInputs(inputs, selections, alone)
 
 
-def join_answers(
-    batch: Batch, prompt: Prompt, selected: SelectedInputs
-) -> Generator[bool, None, Selection]:
+def join_answers(batch: Batch, prompt: Prompt, selected: SelectedInputs) -> Pieces[Selection]:
     """Return the source of the answer to all inputs of `prompt`, whose mocks are chosen, with
-    pauses (`Pieces`)."""
+    pauses."""
     inputs, selections, alone = selected
     first = selections[0]
     is_whole = len(inputs) == 1 or not alone

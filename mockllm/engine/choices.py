@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mockllm.engine import asking
 from mockllm.engine.answering import Responder, uncached
 from mockllm.engine.batches import MAX_INPUTS_AT_ONCE, SelectedInputs, join_answers
-from mockllm.engine.decision import Decision, DividedWork, Match, Question, finish
+from mockllm.engine.decision import Decision, DividedWork, Match, Question
 from mockllm.engine.effects import Effects
 from mockllm.engine.match_cache import Choices, Key, MatchCache
 from mockllm.engine.mocks import Table
@@ -21,6 +21,7 @@ from mockllm.engine.template_values import Asked
 from mockllm.errors import RequestError
 from mockllm.exchange import LazySteps
 from mockllm.matching.rule import Rule
+from mockllm.pieces import Pieces, finish
 from mockllm.state.choosing import Choice, Chosen
 from mockllm.state.sessions import COMMON
 
@@ -155,8 +156,8 @@ class Chooser:
 
     def _join(
         self, table: Table, asked: Asked, chosen: SelectedInputs
-    ) -> Generator[bool, None, Decision | Question]:
-        """Return the decision with the answers to all inputs, with pauses (`Pieces`)."""
+    ) -> Pieces[Decision | Question]:
+        """Return the decision with the answers to all inputs, with pauses."""
         assert table.api.batch is not None
         selection = yield from join_answers(table.api.batch, asked.prompt, chosen)
         return uncached(self._responder.answer(table, asked, selection))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, Self
 
@@ -12,6 +12,7 @@ from mockllm.engine.pace import Pace
 from mockllm.exchange import DividedBody, Headers, Reply, Request
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 from mockllm.providers.api import API
 from mockllm.providers.failures import Failure
@@ -222,17 +223,12 @@ class FindElsewhere(NamedTuple):
     session: str
 
 
-Pieces = Generator[bool, None, Any]
-"""Long work that pauses between its pieces. It yields True before a piece that may take long and
-cannot be divided, else False. Its result is what it returns."""
-
-
 class DividedWork(NamedTuple):
     """The operation of doing long work with pauses, in which other requests are answered. It is the
     only one of its question. Its result is that of `pieces`. What is in `leftovers` behind them is
     let go of little by little: it is what remains of a large body."""
 
-    pieces: Pieces
+    pieces: Pieces[Any]
     leftovers: list[Any] | None = None
 
 
@@ -290,20 +286,11 @@ class Question(NamedTuple):
     admission: Admission | None = None
 
 
-def make_body(reply: Reply) -> Pieces:
+def make_body(reply: Reply) -> Pieces[None]:
     """Make the body of `reply`, with pauses if it is large."""
     if isinstance(reply.steps, DividedBody):
         for _ in reply.steps.make_pieces():
             yield False
-
-
-def finish(pieces: Pieces) -> Any:
-    """Return the result of `pieces`, done without a pause."""
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            return end.value
 
 
 class End(Enum):

@@ -21,13 +21,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mockllm.engine.decision import Answer, Pieces, Planned, Summary
+from mockllm.engine.decision import Answer, Planned, Summary
 from mockllm.engine.limiting import RateLimit
 from mockllm.engine.pace import Pace
 from mockllm.exchange import PoolRule
 from mockllm.matching.effort import Effort
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.rule import Rule
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 from mockllm.providers.rate_limits import RateLimits
 
@@ -213,7 +214,9 @@ class Traffic:
             return self._exposure(self.index.rules, prompt, limits)
         return self._exposure(self.index.candidates(prompt, headers), prompt, limits)
 
-    def search(self, prompt: Prompt, headers: Mapping[bytes, bytes], limits: RateLimits) -> Pieces:
+    def search(
+        self, prompt: Prompt, headers: Mapping[bytes, bytes], limits: RateLimits
+    ) -> Pieces[Exposure]:
         """Return what `select` does, in pieces."""
         found = yield from self.index.search(prompt, headers, Effort())
         return self._exposure(found, prompt, limits)

@@ -10,13 +10,14 @@ from mockllm.config.durations import find_suspicious
 from mockllm.config.fault import Fault, Position
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import AnyMock, Mock
-from mockllm.engine.decision import PlannedFault, finish
+from mockllm.engine.decision import PlannedFault
 from mockllm.engine.failures import why_no_error
 from mockllm.engine.faults import disrupt, written_tokens
 from mockllm.engine.mocks import source_of
 from mockllm.engine.sources import FixedSource, MockSource, entries_of, render
 from mockllm.errors import Place, Problem, warning
 from mockllm.exchange import Reply
+from mockllm.pieces import finish
 from mockllm.prompt import NOT_STREAMED, STREAMED
 from mockllm.providers.api import API
 from mockllm.providers.failures import Failure

@@ -18,7 +18,7 @@ from mockllm.engine.decision import (
 )
 from mockllm.engine.failures import compile_error
 from mockllm.exchange import EndingKind, Reply
-from mockllm.matching.effort import Pieces
+from mockllm.pieces import Pieces
 from mockllm.providers.api import API
 from mockllm.providers.counts import count
 from mockllm.providers.failures import Failure
@@ -116,8 +116,8 @@ def written_tokens(api: API, response: Mapping[str, Any]) -> int:
 def disrupt(
     reply: Reply, planned: Planned, anatomy: Anatomy | None, render: Render, tokens: int = 0
 ) -> Pieces[Reply]:
-    """Return `reply` with the faults of its mock, with pauses (`effort.Pieces`). It says that it
-    has so many `tokens`; 0 if it does not.
+    """Return `reply` with the faults of its mock, with pauses. It says that it has so many
+    `tokens`; 0 if it does not.
 
     Raises:
         NoSuchPlaceError: the reply does not have the place of a fault.

@@ -10,7 +10,7 @@ stops for the reason ``length``. Other texts are never cut, but count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from mockllm.errors import MockLLMError
 from mockllm.exchange import Request
 from mockllm.limits import KIB
 from mockllm.matching.divided_readings import in_pieces
+from mockllm.pieces import Pieces
 from mockllm.providers.reply import NeutralReply, NeutralUsage
 from mockllm.replies.generated import generate_words
 from mockllm.replies.template_bounds import Budget, TemplateError
@@ -97,9 +98,9 @@ class MadeReply:
         used = {name for part in self._parts() for each in _templates(part) for name in each.names}
         return EchoedWords() in self._parts() or not used.isdisjoint(LOOKING_BACK)
 
-    def make(self, asked: Asked, now: Callable[[], float]) -> Generator[bool, None, NeutralReply]:
-        """Return the reply to a request, made in pieces (`decision.Pieces`). `now` tells the time
-        that is spent on it, in seconds.
+    def make(self, asked: Asked, now: Callable[[], float]) -> Pieces[NeutralReply]:
+        """Return the reply to a request, made in pieces. `now` tells the time that is spent on it,
+        in seconds.
 
         Raises:
             MadeReplyError: a template fails.
@@ -167,7 +168,7 @@ class _Making:
 
     def make(
         self, part: Part | None, place: str, path: tuple[str, ...] | None = None
-    ) -> Generator[bool, None, str | None]:
+    ) -> Pieces[str | None]:
         """Return the text of the `part` at this place of the reply, made in pieces; None if an
         earlier one was cut. `path` is where it stands, if not under the name of its place."""
         if part is None or self.is_cut:
@@ -192,7 +193,7 @@ class _Making:
         self.tokens += count
         return count
 
-    def _generate(self, count: int, place: str) -> Generator[bool, None, str]:
+    def _generate(self, count: int, place: str) -> Pieces[str]:
         slices: list[str] = []
         for piece in generate_words(_key_of(self._asked.request, place), count):
             if slices:
@@ -204,9 +205,7 @@ class _Making:
         count = self._take(tokens.estimate(words))
         return tokens.first_tokens(words, count) if self.is_cut else words
 
-    def _fill_part(
-        self, part: str | Template | MadeValue, path: tuple[str, ...]
-    ) -> Generator[bool, None, str]:
+    def _fill_part(self, part: str | Template | MadeValue, path: tuple[str, ...]) -> Pieces[str]:
         try:
             if isinstance(part, MadeValue):
                 value = yield from self._fill(part.value)
@@ -216,7 +215,7 @@ class _Making:
             raise MadeReplyError(".".join(("reply", *path)), str(exc)) from exc
         return text
 
-    def _fill(self, value: Any) -> Generator[bool, None, Any]:
+    def _fill(self, value: Any) -> Pieces[Any]:
         """Return `value` with the text of each template in it."""
         match value:
             case Template():

@@ -4,7 +4,7 @@ author, which is a question.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mockllm.engine.asking import begin
@@ -15,9 +15,10 @@ from mockllm.engine.sources import FunctionSource, MadeSource, Source
 from mockllm.engine.template_values import Asked
 from mockllm.errors import RequestError
 from mockllm.matching.rule import Rule
+from mockllm.pieces import Pieces
 
-Decide = Callable[[Answer | MadeReplyError], Generator[bool, None, Decision]]
-"""Decides by an answer, or by the error if it cannot be made, in pieces (`decision.Pieces`)."""
+Decide = Callable[[Answer | MadeReplyError], Pieces[Decision]]
+"""Decides by an answer, or by the error if it cannot be made, in pieces."""
 
 
 def is_made(source: Source) -> bool:
@@ -43,10 +44,8 @@ def make_answer(
     return Question((call_of(source, asked),), returned)
 
 
-def make_in_pieces(
-    source: Source, asked: Asked, now: Callable[[], float]
-) -> Generator[bool, None, Answer]:
-    """Return the answer of `source`, which is no function, made in pieces (`decision.Pieces`).
+def make_in_pieces(source: Source, asked: Asked, now: Callable[[], float]) -> Pieces[Answer]:
+    """Return the answer of `source`, which is no function, made in pieces.
 
     Raises:
         MadeReplyError: it cannot be made.
@@ -74,7 +73,7 @@ def could_not_make(rule: Rule, error: MadeReplyError) -> tuple[RequestError, Tro
 
 def _make(
     source: Source, asked: Asked, now: Callable[[], float], decide: Decide
-) -> Generator[bool, None, Decision]:
+) -> Pieces[Decision]:
     made: Answer | MadeReplyError
     try:
         made = yield from make_in_pieces(source, asked, now)

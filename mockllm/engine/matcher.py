@@ -6,7 +6,7 @@ whose pieces the server answers others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 from mockllm.engine.answering import Responder
@@ -25,6 +25,7 @@ from mockllm.engine.traffic_stage import TrafficStage
 from mockllm.errors import RequestError
 from mockllm.limits import KIB
 from mockllm.matching.divided_readings import in_pieces
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 from mockllm.providers import normalise
 from mockllm.state.sessions import COMMON
@@ -113,9 +114,9 @@ class Matcher:
 
     def _match_continued(
         self, received: Received, asked: Asked, effects: Effects | None, leftovers: list[Any]
-    ) -> Generator[bool, None, Match | Decision | Question]:
-        """Do what `match` does with a valid request after finding what it continues, with pauses
-        (`Pieces`)."""
+    ) -> Pieces[Match | Decision | Question]:
+        """Do what `match` does with a valid request after finding what it continues, with
+        pauses."""
         yield from self._find_earlier(received, asked.prompt, leftovers)
         return self._match_valid(received, asked, effects, looks_back=True)
 
@@ -180,9 +181,8 @@ class Matcher:
 
     def _decode_and_match(
         self, received: Received, effects: Effects | None, leftovers: list[Any]
-    ) -> Generator[bool, None, Match | Decision | Question]:
-        """Do what `match` does, with pauses (`Pieces`). `leftovers` are those of
-        `DividedWork`."""
+    ) -> Pieces[Match | Decision | Question]:
+        """Do what `match` does, with pauses. `leftovers` are those of `DividedWork`."""
         table, request, values, *_ = received
         try:
             prompt = yield from table.api.decode_in_pieces(request, values, leftovers)
@@ -192,8 +192,8 @@ class Matcher:
 
     def _match_in_pieces(
         self, received: Received, prompt: Prompt, effects: Effects | None, leftovers: list[Any]
-    ) -> Generator[bool, None, Match | Decision | Question]:
-        """Do what `match` does after decoding, with pauses (`Pieces`). `leftovers` are those of
+    ) -> Pieces[Match | Decision | Question]:
+        """Do what `match` does after decoding, with pauses. `leftovers` are those of
         `DividedWork`."""
         table, request, _, _, session, _ = received
         try:
@@ -220,8 +220,8 @@ class Matcher:
 
     def _search(
         self, table: Table, asked: Asked, *, looks_back: bool
-    ) -> Generator[bool, None, Match | Decision | Question]:
-        """Do what `_match_prompt` does, with pauses (`Pieces`)."""
+    ) -> Pieces[Match | Decision | Question]:
+        """Do what `_match_prompt` does, with pauses."""
         if asked.effects.error is not None:
             return self._responder.answer(table, asked, select_error(asked.effects.error))
         headers = asked.request.first_values
@@ -242,7 +242,7 @@ class Matcher:
         self,
         received: Received,
         effects: Effects,
-        work: Generator[bool, None, Match | Decision | Question],
+        work: Pieces[Match | Decision | Question],
         leftovers: list[Any] | None = None,
     ) -> Match | Decision | Question:
         """Return the result of `work`, or the question that goes on after a pause in it."""
@@ -257,7 +257,7 @@ class Matcher:
         self,
         received: Received,
         effects: Effects,
-        work: Generator[bool, None, Match | Decision | Question],
+        work: Pieces[Match | Decision | Question],
         leftovers: list[Any] | None = None,
     ) -> Question:
         """Return the question that does `work`, whose match is kept for equal requests."""
@@ -268,8 +268,8 @@ class Matcher:
 
     def _find_earlier(
         self, received: Received, prompt: Prompt, leftovers: list[Any]
-    ) -> Generator[bool, None, None]:
-        """Find what `prompt` continues, with pauses (`Pieces`)."""
+    ) -> Pieces[None]:
+        """Find what `prompt` continues, with pauses."""
         response_id = normalise.text(prompt.body.get("previous_response_id"))
         prompt.earlier = yield from received.find_earlier(response_id, leftovers)
 

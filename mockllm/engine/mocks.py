@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ from mockllm.exchange import Headers, Request
 from mockllm.limits import KIB
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.layers import LayeredIndex
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
 from mockllm.providers.api import API
@@ -128,8 +129,8 @@ class Table:
         if finding is not None:
             raise _refusal(finding)
 
-    def validate_in_pieces(self, prompt: Prompt) -> Generator[bool, None, None]:
-        """Do what `validate` does, with pauses (`decision.Pieces`)."""
+    def validate_in_pieces(self, prompt: Prompt) -> Pieces[None]:
+        """Do what `validate` does, with pauses."""
         if self.confirm is not None:
             finding = yield from self.confirm.in_pieces(prompt.body)
             if finding is not None:
@@ -143,9 +144,8 @@ class Table:
         """
         return self.api.decode(self._request(body), NO_VALUES)
 
-    def decode_in_pieces(self, body: bytes, leftovers: list[Any]) -> Generator[bool, None, Prompt]:
-        """Do what `decode` does, with pauses (`decision.Pieces`). `leftovers` are those of
-        `DividedWork`."""
+    def decode_in_pieces(self, body: bytes, leftovers: list[Any]) -> Pieces[Prompt]:
+        """Do what `decode` does, with pauses. `leftovers` are those of `DividedWork`."""
         request = self._request(body)
         return (yield from self.api.decode_in_pieces(request, NO_VALUES, leftovers))
 

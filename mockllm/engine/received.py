@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from mockllm.engine.match_cache import Key
 from mockllm.engine.mocks import Table
 from mockllm.exchange import Request
+from mockllm.pieces import Pieces
 from mockllm.prompt import Earlier
 from mockllm.providers.routes import Values
 from mockllm.state.attempts import RETRY_COUNT, parse_retry_count
 
-FindEarlier = Callable[[str, list[Any]], Generator[bool, None, Earlier | None]]
+FindEarlier = Callable[[str, list[Any]], Pieces[Earlier | None]]
 """`find_earlier(response_id, leftovers)`: the conversation that ends with the response with this
-id, found in pieces (`decision.Pieces`); None if it is not known. `leftovers` are those of
-`DividedWork`."""
+id, found in pieces; None if it is not known. `leftovers` are those of `DividedWork`."""
 
 
-def find_nothing(response_id: str, leftovers: list[Any]) -> Generator[bool, None, None]:
+def find_nothing(response_id: str, leftovers: list[Any]) -> Pieces[None]:
     """Know no response."""
     yield from ()
 

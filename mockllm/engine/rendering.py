@@ -15,8 +15,8 @@ from mockllm.engine.pace import pace_reply, with_tokens
 from mockllm.engine.sources import Selection, render
 from mockllm.errors import RequestError
 from mockllm.exchange import Headers, LazySteps, Reply
-from mockllm.matching.effort import Pieces
 from mockllm.matching.rule import Rule
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers.api import API
 from mockllm.providers.failures import Cases, Failure, hurry
@@ -143,9 +143,9 @@ class Renderer:
     def break_reply(
         self, api: API, reply: Reply, faults: Planned, model: str, own: Cases, tokens: int = 0
     ) -> Pieces[Reply]:
-        """Return `reply` to a request for `model` with `faults`, with pauses (`effort.Pieces`).
-        `own` are the cases in which what is asked differs from the vendor's others. The answer says
-        that it has so many `tokens`; 0 if it does not.
+        """Return `reply` to a request for `model` with `faults`, with pauses. `own` are the cases
+        in which what is asked differs from the vendor's others. The answer says that it has so many
+        `tokens`; 0 if it does not.
 
         Raises:
             NoSuchPlaceError: the reply does not have the place of a fault.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mockllm.engine import asking
 from mockllm.engine.batches import SelectedInputs, match_inputs
-from mockllm.engine.decision import Outcome, finish
+from mockllm.engine.decision import Outcome
 from mockllm.engine.mocks import Table
 from mockllm.engine.pace import Pace
 from mockllm.engine.sources import GeneratedSource, ScriptedSource, Selection, Source
@@ -16,6 +16,7 @@ from mockllm.errors import RequestError
 from mockllm.matching.effort import Effort
 from mockllm.matching.index import is_reusable
 from mockllm.matching.rule import Rule
+from mockllm.pieces import Pieces, finish
 from mockllm.prompt import Prompt
 from mockllm.state.choosing import Chosen, Exhausted, NoneLeft
 from mockllm.state.operations import SessionEnded
@@ -58,8 +59,8 @@ class Selector:
 
     def search(
         self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
-    ) -> Generator[bool, None, Selected]:
-        """Do what `find` does, with pauses (`Pieces`)."""
+    ) -> Pieces[Selected]:
+        """Do what `find` does, with pauses."""
         effort = Effort()
         candidates = yield from table.index.search(prompt, headers, effort)
         whole = self._select(table, candidates)
@@ -67,7 +68,7 @@ class Selector:
 
     def search_one(
         self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
-    ) -> Generator[bool, None, Selection | UnmatchedError]:
+    ) -> Pieces[Selection | UnmatchedError]:
         """Do what `search` does for a prompt that has one input."""
         selection = yield from self.search(table, prompt, headers)
         assert not isinstance(selection, SelectedInputs)

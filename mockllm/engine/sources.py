@@ -7,7 +7,7 @@ rendered while they are sent. A `MadeSource` makes it in pieces.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +21,7 @@ from mockllm.engine.pace import Pace, with_tokens
 from mockllm.engine.template_values import Asked
 from mockllm.exchange import LazySteps, Reply
 from mockllm.matching.rule import Rule
+from mockllm.pieces import Pieces
 from mockllm.prompt import Body, Prompt, ResponseOptions
 from mockllm.providers.api import API
 from mockllm.providers.reply import NeutralReply
@@ -114,9 +115,9 @@ class MadeSource:
         """Return an answer with examples, for those who ask whether it is a failure."""
         return self.fixed
 
-    def make(self, asked: Asked, now: Callable[[], float]) -> Generator[bool, None, Answer]:
-        """Return the answer to a request, made in pieces (`decision.Pieces`). `now` tells the time
-        that is spent on it, in seconds.
+    def make(self, asked: Asked, now: Callable[[], float]) -> Pieces[Answer]:
+        """Return the answer to a request, made in pieces. `now` tells the time that is spent on it,
+        in seconds.
 
         Raises:
             MadeReplyError: a text cannot be made.

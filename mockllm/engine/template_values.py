@@ -6,7 +6,7 @@ template uses it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from mockllm.config.functions import Prompt as PromptView
@@ -14,8 +14,8 @@ from mockllm.engine.effects import NO_EFFECTS, Effects
 from mockllm.exchange import Request
 from mockllm.matching import readings
 from mockllm.matching.divided_readings import in_pieces, join_in_pieces, read_slices
-from mockllm.matching.effort import Pieces
 from mockllm.matching.readings import Reading
+from mockllm.pieces import Pieces
 from mockllm.prompt import ConversationMessage, Prompt, ToolCall, ToolResult
 from mockllm.prompt.conversation import MESSAGES_AT_ONCE, slices
 from mockllm.providers import APIS
@@ -56,8 +56,8 @@ class Asked(NamedTuple):
         return PromptView(api, self.prompt, self.request, self.session, retries + 1)
 
 
-def read_values(names: Iterable[str], asked: Asked) -> Generator[bool, None, dict[str, Any]]:
-    """Return the values called `names`, read in pieces (`decision.Pieces`).
+def read_values(names: Iterable[str], asked: Asked) -> Pieces[dict[str, Any]]:
+    """Return the values called `names`, read in pieces.
 
     Raises:
         TemplateError: one is not known.

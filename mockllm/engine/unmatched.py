@@ -10,10 +10,11 @@ from mockllm.engine.decision import Match
 from mockllm.engine.mocks import Table
 from mockllm.errors import RequestError
 from mockllm.limits import KIB, MIB
-from mockllm.matching.effort import Effort, Pieces
+from mockllm.matching.effort import Effort
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
 from mockllm.matching.texts import quote
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 from mockllm.providers.api import API
 from mockllm.wire import jsontext

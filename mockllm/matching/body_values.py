@@ -14,12 +14,13 @@ from typing import Any, NamedTuple, Self
 import orjson
 
 from mockllm.matching.closeness import ONLY_REQUEST
-from mockllm.matching.effort import PER_CHARACTER, PER_TEXT, Effort, Pieces
+from mockllm.matching.effort import PER_CHARACTER, PER_TEXT, Effort
 from mockllm.matching.json_path import MAX_LEVELS, MAX_NODES, Path
 from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
 from mockllm.matching.readings import Folded
 from mockllm.matching.text_tests import TextTest, passes_in_pieces
 from mockllm.matching.texts import MAX_QUOTE
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 
 MAX_CANONICAL = 4_096  # bytes of a value of which the beginning is shown
@@ -36,8 +37,8 @@ class Canonical(NamedTuple):
     in_pieces: Callable[[Any], Iterator[bytes]]
 
     def up_to(self, size: int, value: Any) -> Pieces[bytes | None]:
-        """Return the canonical form of a value, made with pauses (`effort.Pieces`); None if it has
-        more than `size` bytes."""
+        """Return the canonical form of a value, made with pauses; None if it has more than `size`
+        bytes."""
         if isinstance(value, (dict, list)) and MIN_ENTRY * len(value) > size:
             return None
         if isinstance(value, str) and len(value) > size:
@@ -72,7 +73,7 @@ class ValueTest(ABC):
         """Describe the values that pass."""
 
     def passes_in_pieces(self, value: Any, folded: Folded, effort: Effort) -> Pieces[bool]:
-        """Do what `passes` does, with pauses (`effort.Pieces`)."""
+        """Do what `passes` does, with pauses."""
         if effort.is_much(self.effort(value)):
             yield False
         return self.passes(value)

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from mockllm.matching import readings
-from mockllm.matching.effort import Pieces
 from mockllm.matching.readings import Reading, Texts, with_joined
+from mockllm.pieces import Pieces
 from mockllm.prompt import ConversationMessage, Prompt, ToolResult, conversation
 from mockllm.prompt.conversation import Turns, bodies_in_slices, slices
 from mockllm.prompt.prompt import messages_of_turns, read_messages_in_pieces
@@ -28,8 +28,7 @@ Divided = Callable[[Prompt], Pieces[Any]]
 
 
 def in_pieces(prompt: Prompt, wanted: Iterable[Reading]) -> Pieces[None]:
-    """Make the readings `wanted` of a prompt, so that `Prompt.once` has them, with pauses
-    (`engine.decision.Pieces`)."""
+    """Make the readings `wanted` of a prompt, so that `Prompt.once` has them, with pauses."""
     for read in wanted:
         if prompt.has_read(read):
             continue

@@ -16,8 +16,9 @@ found in pieces is kept in `Prompt.verdicts`, where its `difference` looks first
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from typing import TypeVar
+from collections.abc import Iterable
+
+from mockllm.pieces import Pieces
 
 MAX_EFFORT = 1_500_000  # nanoseconds between two pauses, as estimated
 PER_TEXT = 300  # nanoseconds to look at a text, whatever its length
@@ -25,22 +26,6 @@ PER_CHARACTER = 3  # nanoseconds to search a character for one text, if much of 
 
 MAX_TEXT_AT_ONCE = 128 * 1024
 """Characters of a text that are searched, or folded, without a pause: 0.1 to 0.4 ms."""
-
-_T = TypeVar("_T")
-
-Pieces = Generator[bool, None, _T]
-"""Work with pauses. It yields True before a piece that may take long and cannot be divided, else
-False (`engine.decision.Pieces`)."""
-
-
-def finish(pieces: Pieces[_T]) -> _T:
-    """Return the result of `pieces`, done without a pause."""
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            result: _T = end.value
-            return result
 
 
 class Effort:

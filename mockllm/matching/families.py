@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 from mockllm.matching import readings
-from mockllm.matching.effort import Effort, Pieces
+from mockllm.matching.effort import Effort
 from mockllm.matching.expressions import Matches, expression_filter
 from mockllm.matching.lookups import (
     BodyTexts,
@@ -25,6 +25,7 @@ from mockllm.matching.lookups import (
 from mockllm.matching.predicate import Headers
 from mockllm.matching.substrings import SubstringIndex
 from mockllm.matching.texts import quote
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 
 MIN_MESSAGE = 16  # bytes of a message

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from mockllm.matching.effort import Effort, Pieces, finish
+from mockllm.matching.effort import Effort
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.families import Family
 from mockllm.matching.homes import Home, home_of
@@ -34,6 +34,7 @@ from mockllm.matching.predicate import Headers, Predicate
 from mockllm.matching.rule import Rule
 from mockllm.matching.subjects import Subject
 from mockllm.matching.twins import Twins, find_twins, preferred
+from mockllm.pieces import Pieces, finish
 from mockllm.prompt import Prompt
 
 MAX_CHECKED = 4

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockllm.errors import MissingExtraError
-from mockllm.matching.effort import Effort, Pieces, finish
+from mockllm.matching.effort import Effort
+from mockllm.pieces import Pieces, finish
 from mockllm.prompt import Prompt
 
 MAX_NODES = 10_000
@@ -59,7 +60,7 @@ class Path:
         return prompt.once(self)
 
     def prepare(self, prompt: Prompt, effort: Effort) -> Iterator[bool]:
-        """Select the values, with pauses (`effort.Pieces`)."""
+        """Select the values, with pauses."""
         if self.steps is None and not prompt.has_read(self):
             if not prompt.has_read(_nodes):
                 prompt.once(_nodes)

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mockllm.matching.effort import Effort, Pieces, finish
+from mockllm.matching.effort import Effort
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicate import Headers
 from mockllm.matching.rule import Rule
+from mockllm.pieces import Pieces, finish
 from mockllm.prompt import Prompt
 
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from mockllm.matching.body_values import Canonical, is_longer
-from mockllm.matching.effort import MAX_TEXT_AT_ONCE, Effort, Pieces
+from mockllm.matching.effort import MAX_TEXT_AT_ONCE, Effort
 from mockllm.matching.json_path import Path
 from mockllm.matching.predicate import Headers
 from mockllm.matching.readings import Folded
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 
 MAX_SHORT = 256  # characters of a text that is looked at in one piece

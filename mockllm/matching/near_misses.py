@@ -24,12 +24,13 @@ from itertools import islice
 from typing import NamedTuple, Self
 
 from mockllm.matching.closeness import RIGHT_KIND
-from mockllm.matching.effort import Effort, Pieces
+from mockllm.matching.effort import Effort
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.folding import fold_all, folded_messages
 from mockllm.matching.message_predicates import ItemsEndWith, ItemsEqual, LastMessagePredicate
 from mockllm.matching.predicate import Difference, Headers
 from mockllm.matching.rule import Rule
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 
 MAX_SCANNED = 100  # rules; with no more, the nearest miss is exact unless texts are long

@@ -9,7 +9,7 @@ from typing import Any
 
 from mockllm.matching import readings
 from mockllm.matching.closeness import RIGHT_KIND, WRONG_KIND, closeness_of_start
-from mockllm.matching.effort import Effort, Pieces, is_in_one
+from mockllm.matching.effort import Effort, is_in_one
 from mockllm.matching.folding import explain_absence
 from mockllm.matching.message_predicates import (
     CallPredicate,
@@ -19,6 +19,7 @@ from mockllm.matching.message_predicates import (
 from mockllm.matching.parts import Part, is_within, is_within_one
 from mockllm.matching.predicate import Difference, Headers, Predicate
 from mockllm.matching.texts import quote
+from mockllm.pieces import Pieces
 from mockllm.prompt import Message, MessagePart, Prompt
 
 

@@ -19,8 +19,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from mockllm.matching.effort import MAX_TEXT_AT_ONCE, Effort, Pieces, is_in_pieces
+from mockllm.matching.effort import MAX_TEXT_AT_ONCE, Effort, is_in_pieces
 from mockllm.matching.texts import quote
+from mockllm.pieces import Pieces
 
 PER_PART = 2_000  # nanoseconds to normalise or compare a part
 

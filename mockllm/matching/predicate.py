@@ -98,8 +98,8 @@ class Predicate(ABC):
         return False
 
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
-        """Do what takes long in `difference`, with pauses (`effort.Pieces`), and keep the result
-        with `prompt`, so that `difference` takes little time."""
+        """Do what takes long in `difference`, with pauses, and keep the result with `prompt`, so
+        that `difference` takes little time."""
         return iter(())
 
     def is_decided(self, prompt: Prompt) -> bool:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
-from mockllm.matching.effort import MAX_TEXT_AT_ONCE, Effort, Pieces, finish
+from mockllm.matching.effort import MAX_TEXT_AT_ONCE, Effort
 from mockllm.matching.folding import fold
+from mockllm.pieces import Pieces, finish
 from mockllm.prompt import ConversationMessage, Prompt, ToolResult
 from mockllm.prompt.conversation import tuple_or_list
 from mockllm.prompt.prompt import read_messages, read_system, read_tools, read_turns

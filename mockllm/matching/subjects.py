@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from mockllm.matching import readings
 from mockllm.matching.divided_readings import divide, joined_in_pieces, read_slices
-from mockllm.matching.effort import Pieces
 from mockllm.matching.readings import Reading, Texts, with_joined
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 
 WORK_PER_TEXT = 500  # characters that are compared in the time that a short text takes

@@ -16,7 +16,8 @@ from operator import itemgetter
 
 import ahocorasick
 
-from mockllm.matching.effort import MAX_EFFORT, PER_TEXT, Effort, Pieces, is_in_one
+from mockllm.matching.effort import MAX_EFFORT, PER_TEXT, Effort, is_in_one
+from mockllm.pieces import Pieces
 
 MAX_WITHOUT_AUTOMATON = 8  # needles; `in` finds that many in the same time
 CHARACTERS_PER_MATCH = 160  # that `in` searches while the automaton reports one match (50 ns)

@@ -13,18 +13,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from mockllm.matching.effort import (
-    MAX_TEXT_AT_ONCE,
-    PER_CHARACTER,
-    PER_TEXT,
-    Effort,
-    Pieces,
-    is_in_pieces,
-)
+from mockllm.matching.effort import MAX_TEXT_AT_ONCE, PER_CHARACTER, PER_TEXT, Effort, is_in_pieces
 from mockllm.matching.folding import MAX_FOLDED, explain_overlooked
 from mockllm.matching.folding import fold as without_overlooked
 from mockllm.matching.readings import Folded
 from mockllm.matching.texts import common_prefix, longest_start_within, quote
+from mockllm.pieces import Pieces
 
 MAX_HINTED = 128 * 1024  # characters of a text that is searched for a remedy
 Fold = Callable[[str], str]

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from array import array
 from collections import ChainMap
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar, cast, overload
+
+from mockllm.pieces import Pieces
 
 Body = Mapping[str, Any]
 _T = TypeVar("_T")
@@ -91,12 +93,12 @@ class KeptTexts(Sequence[str]):
         self._places = places
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> Generator[bool, None, KeptTexts]:
+    def of(cls, texts: Sequence[str]) -> Pieces[KeptTexts]:
         """Keep `texts`, with pauses."""
         return (yield from cls.of_joined(joined_in_slices(texts)))
 
     @classmethod
-    def of_joined(cls, slices: Iterable[JoinedTexts]) -> Generator[bool, None, KeptTexts]:
+    def of_joined(cls, slices: Iterable[JoinedTexts]) -> Pieces[KeptTexts]:
         """Keep the texts that `joined_in_slices` joined, with pauses."""
         parts: list[str] = []
         places = array("Q", (0,))
@@ -204,7 +206,7 @@ def read_in_pieces(
     body: Body,
     earlier: Earlier | None,
     let_go_later: Callable[[Iterable[Sequence[Any]]], None],
-) -> Generator[bool, None, list[ConversationMessage]]:
+) -> Pieces[list[ConversationMessage]]:
     """Return the messages of a conversation, with those of one answer merged, and with pauses.
     `earlier` is what the body does not repeat; `let_go_later` is called with what is long."""
     joined: list[ConversationMessage] = []

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
+from mockllm.pieces import Pieces
 from mockllm.prompt.conversation import (
     NO_CONVERSATION,
     Body,
@@ -165,7 +166,7 @@ def read_messages(prompt: Prompt) -> Sequence[ConversationMessage]:
 
 def read_messages_in_pieces(
     prompt: Prompt,
-) -> Generator[bool, None, list[ConversationMessage]]:
+) -> Pieces[list[ConversationMessage]]:
     """Do what `read_messages` does, with pauses."""
     return read_in_pieces(prompt.readers, prompt.body, prompt.earlier, prompt.let_go_later)
 

@@ -6,13 +6,14 @@ know sockets, clocks and tables of mocks; matching and pacing are written once, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.matching.predicate import Predicate
+from mockllm.pieces import Pieces
 from mockllm.prompt import Body, Prompt, ResponseOptions
 from mockllm.providers.failures import Cases
 from mockllm.providers.normalise import Prepared, Preparing
@@ -177,16 +178,14 @@ class API:
 
     def decode_in_pieces(
         self, request: Request, values: Values, leftovers: list[Any]
-    ) -> Generator[bool, None, Prompt]:
-        """Do what `decode` does, with pauses (`engine.decision.Pieces`). `leftovers` is that of
+    ) -> Pieces[Prompt]:
+        """Do what `decode` does, with pauses. `leftovers` is that of
         `json_pieces.loads_in_pieces`."""
         members = yield from read_members_in_pieces(request.body, values, leftovers)
         return (yield from self.read_in_pieces(members, leftovers))
 
-    def read_in_pieces(
-        self, members: dict[str, Any], leftovers: list[Any]
-    ) -> Generator[bool, None, Prompt]:
-        """Do what `read` does, with pauses (`engine.decision.Pieces`)."""
+    def read_in_pieces(self, members: dict[str, Any], leftovers: list[Any]) -> Pieces[Prompt]:
+        """Do what `read` does, with pauses."""
         pieces = self.prepare(members)
         while True:
             try:

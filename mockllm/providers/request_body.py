@@ -5,10 +5,11 @@ Each function returns a value of its type or raises a `RequestError` (400) that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from mockllm.errors import RequestError
+from mockllm.pieces import Pieces
 from mockllm.wire import jsontext
 from mockllm.wire.json_pieces import loads_in_pieces
 
@@ -59,9 +60,8 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 def read_object_in_pieces(
     body: bytes, leftovers: list[Any] | None = None
-) -> Generator[bool, None, dict[str, Any]]:
-    """Do what `read_object` does, with pauses (`engine.decision.Pieces`). `leftovers` is that of
-    `loads_in_pieces`."""
+) -> Pieces[dict[str, Any]]:
+    """Do what `read_object` does, with pauses. `leftovers` is that of `loads_in_pieces`."""
     try:
         value = yield from loads_in_pieces(body, leftovers)
     except ValueError as exc:
@@ -100,8 +100,8 @@ def read_members(body: bytes, values: Mapping[str, str]) -> dict[str, Any]:
 
 def read_members_in_pieces(
     body: bytes, values: Mapping[str, str], leftovers: list[Any]
-) -> Generator[bool, None, dict[str, Any]]:
-    """Do what `read_members` does, with pauses (`engine.decision.Pieces`)."""
+) -> Pieces[dict[str, Any]]:
+    """Do what `read_members` does, with pauses."""
     members = yield from read_object_in_pieces(body, leftovers)
     return _with_values(members, values)
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from mockllm.exchange import Step
 from mockllm.limits import KIB
-from mockllm.matching.effort import Pieces
+from mockllm.pieces import Pieces
 from mockllm.wire import jsontext, placeholders, sse
 from mockllm.wire.json_pieces import loads_in_pieces
 
@@ -74,7 +74,7 @@ class Anatomy(NamedTuple):
 
 
 class StreamReading:
-    """Reads the events of a stream, each when it is first needed, with pauses (`effort.Pieces`)."""
+    """Reads the events of a stream, each when it is first needed, with pauses."""
 
     def __init__(self, steps: Sequence[Step], anatomy: Anatomy, piece: int = PIECE) -> None:
         self._steps = steps
@@ -185,8 +185,7 @@ class Words(NamedTuple):
 
 def find_words(body: bytes | Joined, anatomy: Anatomy, piece: int = PIECE) -> Pieces[list[Words]]:
     """Return the words of the model in a whole answer, in the order in which they are generated. A
-    large body is read in pieces of about this size, 12 bytes at least, with pauses
-    (`effort.Pieces`)."""
+    large body is read in pieces of about this size, 12 bytes at least, with pauses."""
     short = yield from _abridge(body, piece)
     try:
         answer = jsontext.loads(placeholders.stand_in(short.text), max_values=None)

@@ -22,7 +22,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from mockllm.exchange import Step
-from mockllm.matching.effort import Pieces
+from mockllm.pieces import Pieces
 from mockllm.replies.anatomy import Anatomy, Joined, StreamReading, Words, find_words
 from mockllm.wire.tokens import BYTES_PER_TOKEN
 

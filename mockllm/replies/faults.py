@@ -26,7 +26,7 @@ from mockllm.exchange import (
     Step,
     with_pauses,
 )
-from mockllm.matching.effort import Pieces, finish
+from mockllm.pieces import Pieces, finish
 from mockllm.replies.anatomy import Anatomy, read_whole
 from mockllm.replies.fault_places import Cut, Place, Places
 from mockllm.wire import json_encoding, placeholders, sse
@@ -59,9 +59,8 @@ def apply_faults(reply: Reply, faults: Iterable[Fault], anatomy: Anatomy | None)
 def apply_in_pieces(
     reply: Reply, faults: Iterable[Fault], anatomy: Anatomy | None
 ) -> Pieces[Reply]:
-    """Return `reply` with `faults`, in which the errors are those of a stream, with pauses
-    (`effort.Pieces`): to read 10,000 events takes 100 ms. `anatomy` is None if the reply has no
-    words of a model.
+    """Return `reply` with `faults`, in which the errors are those of a stream, with pauses: to read
+    10,000 events takes 100 ms. `anatomy` is None if the reply has no words of a model.
 
     Raises:
         NoSuchPlaceError: the reply does not have the place of a fault.

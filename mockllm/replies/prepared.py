@@ -20,7 +20,7 @@ from typing import Any, overload
 from mockllm.exchange import DividedBody, LazySteps, Reply, Step
 from mockllm.http1.framing import MAX_READY, FastFraming
 from mockllm.limits import KIB
-from mockllm.matching.effort import Pieces
+from mockllm.pieces import Pieces
 from mockllm.replies.ready import ReadyBytes
 from mockllm.replies.wire_template import RequestValues, Slots, WireTemplate
 from mockllm.wire import placeholders, tokens
@@ -261,8 +261,7 @@ def make_ready(reply: Reply) -> Filled:
 
 
 def make_ready_in_pieces(reply: Reply) -> Pieces[Filled]:
-    """Do what `make_ready` does with a reply whose steps are made, with pauses
-    (`effort.Pieces`)."""
+    """Do what `make_ready` does with a reply whose steps are made, with pauses."""
     size, steps = 0, list[Step]()
     for step in reply.steps:
         yield False

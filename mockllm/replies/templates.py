@@ -14,11 +14,12 @@ or begins a round of a loop, but not inside a macro or a captured block (``set``
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mockllm.errors import MissingExtraError, closest, did_you_mean
+from mockllm.pieces import Pieces
 from mockllm.replies.template_bounds import (
     BUDGET,
     MAX_REASON,
@@ -41,7 +42,7 @@ class Template:
         self.names = names
         self._compiled = compiled
 
-    def make(self, values: Mapping[str, Any], budget: Budget) -> Generator[bool, None, str]:
+    def make(self, values: Mapping[str, Any], budget: Budget) -> Pieces[str]:
         """Return the text, made in pieces: it yields False at each pause. `values` has those that
         `names` lists.
 

@@ -26,7 +26,7 @@ from typing import Any
 from mockllm.app import App
 from mockllm.endpoints.earlier import Elsewhere
 from mockllm.engine.decision import DividedWork, FindElsewhere, ForwardRequest, Operation
-from mockllm.matching.effort import Pieces
+from mockllm.pieces import Pieces
 from mockllm.prompt import Earlier
 from mockllm.serve.connections import Performer
 from mockllm.serve.earlier_elsewhere import MAX_LINKS

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from mockllm.endpoints.earlier import Elsewhere
-from mockllm.matching.effort import Pieces
+from mockllm.pieces import Pieces
 from mockllm.prompt import Earlier, ToolCall, conversation
 from mockllm.prompt.conversation import KeptTexts, joined_in_slices, slices
 from mockllm.serve.own_responses import Found, OwnResponses
@@ -84,8 +84,8 @@ class EarlierElsewhere:
 
 
 def pack(found: Found) -> Pieces[Any]:
-    """Return what was found as JSON, made with pauses (`effort.Pieces`). Many words of the user are
-    joined: to free 300,000 texts takes 10 ms."""
+    """Return what was found as JSON, made with pauses. Many words of the user are joined: to free
+    300,000 texts takes 10 ms."""
     if isinstance(found, Elsewhere):
         return found.response_id
     if found is None:

@@ -14,7 +14,7 @@ import orjson
 
 from mockllm.exchange import Reply, Request, Step
 from mockllm.limits import KIB, MIB
-from mockllm.matching.effort import Pieces
+from mockllm.pieces import Pieces
 from mockllm.serve.turns import Turns
 from mockllm.state.responses import StoredResponse
 from mockllm.wire import json_encoding
@@ -58,7 +58,7 @@ async def read_message(reader: asyncio.StreamReader, turns: Turns) -> Any:
 
 
 def encode_in_pieces(message: Any) -> Pieces[list[bytes]]:
-    """Return a message as pieces of JSON, made with pauses (`effort.Pieces`)."""
+    """Return a message as pieces of JSON, made with pauses."""
     made: list[bytes] = []
     for piece in json_encoding.dumps_in_pieces(message):
         made.append(piece)
@@ -67,8 +67,7 @@ def encode_in_pieces(message: Any) -> Pieces[list[bytes]]:
 
 
 def decode_in_pieces(text: bytes, leftovers: list[Any] | None = None) -> Pieces[Any]:
-    """Return a message that is JSON, with pauses (`effort.Pieces`). `leftovers` are those of
-    `loads_in_pieces`."""
+    """Return a message that is JSON, with pauses. `leftovers` are those of `loads_in_pieces`."""
     try:
         return (yield from loads_in_pieces(text, leftovers))
     except ValueError:  # beyond its bounds
@@ -99,7 +98,7 @@ def unpack_request(packed: Any) -> Request:
 
 def pack_reply(reply: Reply) -> Pieces[Any]:
     """Return `reply` as a JSON value: without pauses in its delivery and with a complete ending. It
-    is made with pauses (`effort.Pieces`)."""
+    is made with pauses."""
     headers = [[_text(name), _text(value)] for name, value in reply.headers]
     steps: list[list[str]] = []
     for step in reply.steps:
@@ -109,7 +108,7 @@ def pack_reply(reply: Reply) -> Pieces[Any]:
 
 
 def unpack_reply(packed: Any) -> Pieces[Reply]:
-    """Return the reply that `pack_reply` packed, with pauses (`effort.Pieces`)."""
+    """Return the reply that `pack_reply` packed, with pauses."""
     status, headers, streamed, packed_steps = packed
     lines = tuple((_bytes(name), _bytes(value)) for name, value in headers)
     steps: list[Step] = []
@@ -123,8 +122,8 @@ def unpack_reply(packed: Any) -> Pieces[Reply]:
 
 
 def pack_responses(responses: Iterable[StoredResponse]) -> Pieces[Any]:
-    """Return `responses` as two lists, made with pauses (`effort.Pieces`). The first has each
-    answer once, because all responses of a mock share it."""
+    """Return `responses` as two lists, made with pauses. The first has each answer once, because
+    all responses of a mock share it."""
     answers: list[Any] = []
     places: dict[tuple[int, int, object], int] = {}
     deliveries = []

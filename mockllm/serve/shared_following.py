@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import suppress
 
+from mockllm.pieces import Pieces
 from mockllm.serve.shared_maps import SharedMaps, Snapshot
 from mockllm.state.store import HeldState, StateUnavailableError
 
@@ -50,7 +51,7 @@ class Following:
         if maps.needs_snapshot and self._next_piece is None:
             self._compact(maps, maps.take_snapshot())
 
-    def _compact(self, maps: SharedMaps, pieces: Generator[bool, None, Snapshot]) -> None:
+    def _compact(self, maps: SharedMaps, pieces: Pieces[Snapshot]) -> None:
         """Go on with `pieces` for `MAX_TURN`, and in later turns of the loop."""
         end = time.perf_counter() + MAX_TURN
         try:

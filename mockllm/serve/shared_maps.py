@@ -13,15 +13,15 @@ import errno
 import marshal
 import mmap
 import os
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import MethodType
 from typing import Any, NamedTuple
 
-from mockllm.engine.decision import finish
 from mockllm.limits import MIB
+from mockllm.pieces import Pieces, finish
 from mockllm.serve.change_log import ChangeBoard, ChangeLog, TooFarBehindError
 from mockllm.state.attempts import Attempts, Taken
 from mockllm.state.maps import LocalGroups, LocalMap
@@ -190,7 +190,7 @@ class SharedMaps:
             each.clear()
         self._changes.clear()
 
-    def take_snapshot(self) -> Generator[bool, None, Snapshot]:
+    def take_snapshot(self) -> Pieces[Snapshot]:
         """Return what is in the maps now, to be made in pieces, between which they may change.
         Nothing may be missing of the log."""
         self._long_file = _NONE
@@ -205,7 +205,7 @@ class SharedMaps:
                 self._log.compact(_dump([*snapshot.records, *since]))
 
 
-def _pack(position: int, copies: Iterable[Iterator[Change]]) -> Generator[bool, None, Snapshot]:
+def _pack(position: int, copies: Iterable[Iterator[Change]]) -> Pieces[Snapshot]:
     records: list[bytes] = []
     for copy in copies:
         while changes := [*islice(copy, AT_ONCE)]:

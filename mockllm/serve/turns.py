@@ -14,8 +14,7 @@ For example, four players of long streams and a large request take turns like th
     iteration 4   the decision on the request (4 ms)
     iteration 5   player 1 ...
 
-Work that consists of pieces (`engine.decision.Pieces`) is done by `perform`, as many pieces in one
-turn as there is time for.
+Work that consists of pieces is done by `perform`, as many pieces in one turn as there is time for.
 
 What remains of a large body is let go of in the same way, because to free a million values takes
 as long as to decode them. No full collection of garbage begins while such a body is decoded and
@@ -35,7 +34,8 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
-from mockllm.engine.decision import DividedWork, Pieces
+from mockllm.engine.decision import DividedWork
+from mockllm.pieces import Pieces
 
 MAX_TURN = 0.004  # seconds of all turns in one iteration
 MIN_CHARGED = 0.0002  # seconds; shorter work is not counted, because counting it costs as well
@@ -96,7 +96,7 @@ class Turns:
             self._collections.resume()
         self._collections.stop()
 
-    async def perform(self, pieces: Pieces) -> Any:
+    async def perform(self, pieces: Pieces[Any]) -> Any:
         """Return the result of `pieces`, which are done in turns. One that cannot be divided is the
         first of its iteration."""
         alone = False

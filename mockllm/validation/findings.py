@@ -7,7 +7,7 @@ provider: the `sdk.py` files choose the type for each endpoint and the types tha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache, lru_cache
@@ -16,6 +16,7 @@ from typing import Any
 from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
 
 from mockllm.errors import closest, did_you_mean
+from mockllm.pieces import Pieces
 from mockllm.validation.choosers import LABEL_PREFIX, MISSPELT
 from mockllm.validation.declared import Rewriting, compile_schema, compile_validator
 from mockllm.validation.reduction import Reduction, declared_names
@@ -80,8 +81,8 @@ class Confirm:
                 finding: Finding | None = end.value
                 return finding
 
-    def in_pieces(self, value: Any) -> Generator[bool, None, Finding | None]:
-        """Do the same, with pauses (`engine.decision.Pieces`)."""
+    def in_pieces(self, value: Any) -> Pieces[Finding | None]:
+        """Do the same, with pauses."""
         reduction = Reduction(self._count_errors, self._declared)
         reduced = yield from reduction.reduce(value)
         errors = _errors(self._validator, reduced)

@@ -20,9 +20,10 @@ first, but for its index::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from mockllm.pieces import Pieces
 from mockllm.validation.core_schema import Schema
 
 MAX_WEIGHT = 1_000
@@ -41,7 +42,7 @@ _Build = Callable[[Any], Any]
 _Path = tuple[str | int, ...]
 
 _CONTAINERS = frozenset({list, dict})
-_Reducing = Generator[bool, None, Any]
+_Reducing = Pieces[Any]
 
 
 def declared_names(schema: Schema) -> frozenset[str]:
@@ -90,8 +91,7 @@ class Reduction:
         """The indices that entries had, by the path of their list and their index in it."""
 
     def reduce(self, value: Any) -> _Reducing:
-        """Return a small value whose first error is that of `value`, with pauses
-        (`engine.decision.Pieces`)."""
+        """Return a small value whose first error is that of `value`, with pauses."""
         return self._reduce(value, (), lambda each: each)
 
     def original(self, path: _Path) -> _Path:

@@ -4,11 +4,11 @@ once would raise. It decodes short beginnings of what is behind the last cut.
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import Any, NoReturn
 
 import orjson
 
+from mockllm.pieces import Pieces
 from mockllm.wire import json_windows, jsontext
 
 _ROOM = b" " * 8192  # of a shortened text: orjson sizes its memory by the text, for fewer levels
@@ -52,9 +52,7 @@ class Errors:
                 return exc.msg, exc.pos - len(room), text[len(room) :]
         return None
 
-    def fail(
-        self, start: int, before: bytes, held: bytes = b"", cut: int = 0
-    ) -> Generator[bool, None, Any]:
+    def fail(self, start: int, before: bytes, held: bytes = b"", cut: int = 0) -> Pieces[Any]:
         """Raise the error of the text from `start` on, behind `before`, which leaves the containers
         open that are open there. If that has none, return the value of the whole text. Between the
         two is what is `held`, which begins at the offset `cut` and has no error in it.
@@ -81,7 +79,7 @@ class Errors:
         last = last if column < 0 else characters - behind + column
         _refuse(message, lines, position, last)
 
-    def refuse(self, at: int, message: str) -> Generator[bool, None, None]:
+    def refuse(self, at: int, message: str) -> Pieces[None]:
         """Raise an error of our own, about what is at the offset `at`.
 
         Raises:
@@ -90,7 +88,7 @@ class Errors:
         lines, characters, last = yield from self._count(at)
         _refuse(message, lines, characters, last)
 
-    def _count(self, start: int) -> Generator[bool, None, tuple[int, int, int]]:
+    def _count(self, start: int) -> Pieces[tuple[int, int, int]]:
         """Return the number of lines and of characters up to `start`, and the position of the last
         line's end, -1 if it is the first line."""
         lines, characters, last = 1, 0, -1

@@ -32,12 +32,12 @@ brackets that are open there, with the position moved.
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from enum import Enum
 from typing import Any
 
 import orjson
 
+from mockllm.pieces import Pieces
 from mockllm.wire import json_windows, jsontext
 from mockllm.wire.json_errors import Errors
 from mockllm.wire.json_windows import SPACE, Cut, Window
@@ -65,8 +65,8 @@ class _InvalidError(Exception):
     """A piece is not JSON."""
 
 
-def loads_in_pieces(text: bytes, leftovers: list[Any] | None = None) -> Generator[bool, None, Any]:
-    """Return what `jsontext.loads` does, with pauses (`engine.decision.Pieces`).
+def loads_in_pieces(text: bytes, leftovers: list[Any] | None = None) -> Pieces[Any]:
+    """Return what `jsontext.loads` does, with pauses.
 
     To free a large value takes as long as to decode it. So the members of lists and objects are
     also added to `leftovers`, in small containers, and so are long texts, and `text` itself if it
@@ -113,7 +113,7 @@ class _Decoder:
         self._value: Any = None
         self._errors = Errors(text)
 
-    def decode(self) -> Generator[bool, None, Any]:
+    def decode(self) -> Pieces[Any]:
         """Return the value of the text, in pieces."""
         size = json_windows.SLICE
         try:
@@ -313,7 +313,7 @@ class _Decoder:
             return isinstance(self._open[-1], list)
         return self._edge is _Edge.TEXT
 
-    def _take_string(self, window: Window) -> Generator[bool, None, None]:
+    def _take_string(self, window: Window) -> Pieces[None]:
         """Decode the string that begins in a window and does not end in it, in pieces."""
         offset = window.string_offset
         number = len(window.parts) - 2
@@ -337,7 +337,7 @@ class _Decoder:
 
     # -- What is long ------------------------------------------------------------------------------
 
-    def _refuse_long(self, window: Window) -> Generator[bool, None, None]:
+    def _refuse_long(self, window: Window) -> Pieces[None]:
         """Refuse a name of a member, or a number, that is too long to be decoded at once."""
         if window.size <= json_windows.MAX_UNDIVIDED:
             return
@@ -346,14 +346,14 @@ class _Decoder:
         if at is not None:
             yield from self._errors.refuse(self._offset(at), _TOO_LONG)
 
-    def _check_beginning(self, size: int) -> Generator[bool, None, None]:
+    def _check_beginning(self, size: int) -> Pieces[None]:
         """Check that the text up to `size` bytes behind the last cut can be the beginning of JSON,
         before more of it is decoded at once."""
         if self._errors.find(self._start, self._open_text() + self._held, size) is not None:
             raise _InvalidError
         yield False
 
-    def _pass_space(self, window: Window) -> Generator[bool, None, None]:
+    def _pass_space(self, window: Window) -> Pieces[None]:
         """Pass over the white space with which a window ends. What is before it is held, and one
         space instead."""
         self._start += window.size - len(self._held)
@@ -372,7 +372,7 @@ class _Decoder:
                 raise
             return orjson.loads(jsontext.replace_lone_surrogates(text))
 
-    def _fail(self) -> Generator[bool, None, Any]:
+    def _fail(self) -> Pieces[Any]:
         """Raise the error of the text behind the last cut."""
         if self._string_from is not None:
             return (yield from self._errors.fail(self._string_from, b'"'))

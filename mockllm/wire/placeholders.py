@@ -34,7 +34,7 @@ An echo contains the value of a request that lacks the member:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import lru_cache
@@ -48,6 +48,7 @@ import orjson
 
 from mockllm.exchange import DividedBody, LazySteps, Reply, Step
 from mockllm.limits import KIB
+from mockllm.pieces import Pieces
 from mockllm.wire import jsontext
 
 UNIQUE_ID = b"\xff" * 20
@@ -84,9 +85,8 @@ Echo = Callable[[Mapping[str, Any], frozenset[str] | None], Echoed]
 if that is None."""
 
 
-EchoLong = Callable[[Mapping[str, Any]], Generator[bool, None, Echoed]]
-"""`echo_long(body)`: the values that an `Echo` takes long to write, with pauses
-(`engine.decision.Pieces`)."""
+EchoLong = Callable[[Mapping[str, Any]], Pieces[Echoed]]
+"""`echo_long(body)`: the values that an `Echo` takes long to write, with pauses."""
 
 
 def echo_nothing(body: Mapping[str, Any], names: frozenset[str] | None) -> Echoed:

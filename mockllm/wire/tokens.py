@@ -7,10 +7,11 @@ is not text (images, audio, files) counts only by its caption.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mockllm.limits import KIB
+from mockllm.pieces import Pieces
 
 BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 3  # role and delimiters, as OpenAI's cookbook counts them
@@ -80,9 +81,8 @@ class EstimatedBody(dict[str, Any]):
     echoes: Mapping[str, bytes]
 
 
-def estimate_in_pieces(body: Mapping[str, Any]) -> Generator[bool, None, EstimatedBody]:
-    """Return `body` with its input tokens, those that `estimate_prompt` returns, with pauses
-    (`engine.decision.Pieces`)."""
+def estimate_in_pieces(body: Mapping[str, Any]) -> Pieces[EstimatedBody]:
+    """Return `body` with its input tokens, those that `estimate_prompt` returns, with pauses."""
     total = 0
     for name, member in body.items():
         if name in _PROMPT_MEMBERS:
@@ -92,7 +92,7 @@ def estimate_in_pieces(body: Mapping[str, Any]) -> Generator[bool, None, Estimat
     return estimated
 
 
-def _estimate_in_pieces(value: Any) -> Generator[bool, None, int]:
+def _estimate_in_pieces(value: Any) -> Pieces[int]:
     total, seen = 0, 0
     todo = [value]
     while todo:
@@ -128,7 +128,7 @@ def _estimate_in_pieces(value: Any) -> Generator[bool, None, int]:
     return total
 
 
-def _estimate_text(text: str) -> Generator[bool, None, int]:
+def _estimate_text(text: str) -> Pieces[int]:
     if len(text) <= _CHARACTERS_AT_ONCE or text.isascii():
         return estimate(text)
     size = 0

@@ -15,19 +15,12 @@ from mockllm.config.models import Config
 from mockllm.engine import engine as engine_module
 from mockllm.engine import matcher
 from mockllm.engine.asking import answer_at_once, begin, without_pauses
-from mockllm.engine.decision import (
-    Decision,
-    DividedWork,
-    ForwardRequest,
-    Match,
-    Outcome,
-    Question,
-    finish,
-)
+from mockllm.engine.decision import Decision, DividedWork, ForwardRequest, Match, Outcome, Question
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
+from mockllm.pieces import finish
 from mockllm.state.choosing import AtEnd, Entry
 from mockllm.state.operations import EndSession, Reset
 from mockllm.state.sessions import COMMON

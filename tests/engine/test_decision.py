@@ -6,16 +6,9 @@ from collections.abc import Generator
 
 import pytest
 
-from mockllm.engine.decision import (
-    Decision,
-    Delivery,
-    End,
-    Match,
-    Outcome,
-    Summary,
-    finish,
-)
+from mockllm.engine.decision import Decision, Delivery, End, Match, Outcome, Summary
 from mockllm.exchange import Reply
+from mockllm.pieces import finish
 from mockllm.prompt import Prompt
 from tests.support.strategies import ask_chat, ask_embeddings, ask_messages, ask_responses
 

@@ -18,7 +18,6 @@ from mockllm.engine.decision import (
     Match,
     Outcome,
     Question,
-    finish,
 )
 from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import could_not_make, is_made, make_answer
@@ -27,6 +26,7 @@ from mockllm.engine.sources import FixedSource, FunctionSource, ScriptedSource
 from mockllm.engine.template_values import Asked
 from mockllm.exchange import Reply, Request
 from mockllm.matching.rule import Rule
+from mockllm.pieces import finish
 from mockllm.providers.openai.chat import CHAT
 from tests.support.strategies import ask_chat
 

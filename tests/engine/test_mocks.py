@@ -12,11 +12,12 @@ from mockllm import Config
 from mockllm.config.answers import MockStream, ReplyStream
 from mockllm.config.models import AnyMock, Mock, OpenAIMock
 from mockllm.config.reply import Reply, ToolCall
-from mockllm.engine.decision import Answer, finish
+from mockllm.engine.decision import Answer
 from mockllm.engine.mocks import Table, source_of, stream_of
 from mockllm.engine.sources import FixedSource, MockSource, ReplySource, ScriptedSource
 from mockllm.errors import RequestError
 from mockllm.matching.index import RuleIndex
+from mockllm.pieces import finish
 from mockllm.prompt import Prompt
 from mockllm.providers import APIS
 from mockllm.providers.api import API

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from mockllm.engine.decision import finish
 from mockllm.engine.template_values import LOOKING_BACK, NAMES, READINGS, Asked, read_values
 from mockllm.exchange import Request
 from mockllm.matching.divided_readings import in_pieces
+from mockllm.pieces import finish
 from mockllm.prompt import Earlier, Prompt
 from mockllm.prompt.conversation import MESSAGES_AT_ONCE
 from mockllm.providers.anthropic.messages import MESSAGES

@@ -19,11 +19,12 @@ from mockllm.matching.body_values import (
     ValueText,
     is_longer,
 )
-from mockllm.matching.effort import Effort, finish
+from mockllm.matching.effort import Effort
 from mockllm.matching.json_path import MAX_LEVELS, read_path
 from mockllm.matching.lookups import BodyValues
 from mockllm.matching.readings import Folded
 from mockllm.matching.text_tests import Contains
+from mockllm.pieces import finish
 from mockllm.wire import json_encoding
 from mockllm.wire.jsontext import canonical
 from tests.support.strategies import ask_chat

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.engine.decision import finish
 from mockllm.matching import readings
 from mockllm.matching.divided_readings import in_pieces, joined_in_pieces
 from mockllm.matching.readings import Reading
 from mockllm.matching.subjects import Subject
+from mockllm.pieces import finish
 from mockllm.prompt import ConversationMessage, Earlier, Prompt, ToolCall, ToolResult
 from mockllm.prompt.conversation import MESSAGES_AT_ONCE
 from tests.support.conversations import (

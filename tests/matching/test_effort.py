@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mockllm.engine.conditions import CANONICAL
 from mockllm.matching.body_values import AllValues, AnyValue, ValueEquals, ValueText
-from mockllm.matching.effort import MAX_EFFORT, MAX_TEXT_AT_ONCE, Effort, finish, is_in_one
+from mockllm.matching.effort import MAX_EFFORT, MAX_TEXT_AT_ONCE, Effort, is_in_one
 from mockllm.matching.expressions import Matches
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.layers import LayeredIndex
@@ -31,6 +31,7 @@ from mockllm.matching.text_tests import (
     TextTest,
     passes_in_pieces,
 )
+from mockllm.pieces import finish
 from mockllm.prompt import Prompt
 from mockllm.providers.openai.chat import CHAT
 from tests.support.matches import compile_rule

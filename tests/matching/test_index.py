@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockllm.matching import readings, specification
-from mockllm.matching.effort import Effort, finish
+from mockllm.matching.effort import Effort
 from mockllm.matching.header_predicates import HeaderEquals
 from mockllm.matching.index import RuleIndex, is_reusable
 from mockllm.matching.message_predicates import MessageContains
 from mockllm.matching.predicate import Headers
 from mockllm.matching.request_predicates import OffersTool
 from mockllm.matching.rule import Rule
+from mockllm.pieces import finish
 from mockllm.prompt import Prompt
 from mockllm.providers.openai.chat import CHAT
 from tests.support import tables

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from mockllm.exchange import Request
 from mockllm.matching import readings
-from mockllm.matching.effort import Effort, finish
+from mockllm.matching.effort import Effort
 from mockllm.matching.explain import nearest_miss
 from mockllm.matching.header_predicates import HeaderEquals
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.layers import LayeredIndex
 from mockllm.matching.request_predicates import Counter, CountIs
 from mockllm.matching.rule import Rule
+from mockllm.pieces import finish
 from mockllm.prompt import Prompt
 from mockllm.providers.openai.chat import CHAT
 from tests.support.rules import user

@@ -9,10 +9,10 @@ from hypothesis import given
 
 from mockllm.exchange import Request
 from mockllm.matching import message_predicates
-from mockllm.matching.effort import finish
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicate import Predicate
 from mockllm.matching.rule import Rule
+from mockllm.pieces import finish
 from mockllm.prompt import Prompt
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.api import API

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from mockllm.exchange import Request
 from mockllm.matching import effort
 from mockllm.matching.divided_readings import in_pieces
-from mockllm.matching.effort import Effort, finish
+from mockllm.matching.effort import Effort
 from mockllm.matching.predicate import Predicate
+from mockllm.pieces import finish
 from mockllm.prompt import Prompt, message
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.api import API

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from mockllm.matching.effort import MAX_TEXT_AT_ONCE, Effort, Pieces, finish
+from mockllm.matching.effort import MAX_TEXT_AT_ONCE, Effort
 from mockllm.matching.parts import Part, Text, is_within, is_within_one, mark_texts
+from mockllm.pieces import Pieces, finish
 
 RESULT = {"type": "result", "id": "t", "content": [{"type": "text", "text": Text("15")}]}
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.matching.effort import Effort, finish
+from mockllm.matching.effort import Effort
 from mockllm.matching.substrings import MAX_WITHOUT_AUTOMATON, SubstringIndex
+from mockllm.pieces import finish
 
 LETTERS = st.text("abé👩\u200d🚀\x00", max_size=4)
 
@@ -44,7 +45,8 @@ def test_a_search_in_pieces_finds_the_same(
 
 
 SEARCH = """
-from mockllm.matching.effort import Effort, finish
+from mockllm.matching.effort import Effort
+from mockllm.pieces import finish
 from mockllm.matching.substrings import SubstringIndex
 
 index = SubstringIndex(["ab🚀", "🚀b", *(chr(97 + number) * 3 for number in range(20))])

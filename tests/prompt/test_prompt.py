@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.matching.effort import finish
+from mockllm.pieces import finish
 from mockllm.prompt import (
     NOT_STREAMED,
     Body,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import Step
-from mockllm.matching.effort import finish
+from mockllm.pieces import finish
 from mockllm.providers.openai.chat.anatomy import ANATOMY
 from mockllm.replies.anatomy import (
     MAX_SEARCHES,

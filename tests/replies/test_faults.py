@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import PAUSE, Ending, EndingKind, Reply, Step
-from mockllm.matching.effort import Pieces
+from mockllm.pieces import Pieces
 from mockllm.prompt import NOT_STREAMED, STREAMED
 from mockllm.providers.api import API
 from mockllm.providers.reply import NeutralCall, NeutralReply

@@ -22,18 +22,11 @@ from mockllm.endpoints.control.api import ControlAPI
 from mockllm.endpoints.control.desk import Desk
 from mockllm.endpoints.control.making import LocalChanges
 from mockllm.engine.building import build_engine
-from mockllm.engine.decision import (
-    Decision,
-    Delivery,
-    DividedWork,
-    Exchange,
-    Question,
-    Wait,
-    finish,
-)
+from mockllm.engine.decision import Decision, Delivery, DividedWork, Exchange, Question, Wait
 from mockllm.engine.packed_changes import restore
 from mockllm.exchange import Request
 from mockllm.observers.journal import Journal
+from mockllm.pieces import finish
 from mockllm.serve import change_follower, distant_changes, redis_changes, redis_store
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service

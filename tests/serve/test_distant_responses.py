@@ -21,7 +21,7 @@ from mockllm.engine.decision import Decision, FindElsewhere, ForwardRequest, Que
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
-from mockllm.matching.effort import finish
+from mockllm.pieces import finish
 from mockllm.serve import distant_responses, redis_store
 from mockllm.serve.distant_responses import DistantResponses
 from mockllm.serve.peer_messages import pack_responses

@@ -22,7 +22,7 @@ from mockllm.engine.decision import Decision, FindElsewhere, Question
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import Loaded, load
 from mockllm.exchange import Request
-from mockllm.matching.effort import Pieces, finish
+from mockllm.pieces import Pieces, finish
 from mockllm.prompt import Earlier, ToolCall, conversation
 from mockllm.prompt.conversation import KeptTexts
 from mockllm.serve import earlier_elsewhere, peers

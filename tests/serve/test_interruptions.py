@@ -16,7 +16,7 @@ from mockllm.config.fault import Fault
 from mockllm.engine.faults import compile_faults, disrupt
 from mockllm.exchange import PAUSE, EndingKind, Interruption, Reply, Step
 from mockllm.http1.framing import Frame, frames
-from mockllm.matching.effort import finish
+from mockllm.pieces import finish
 from mockllm.providers.failures import Failure
 from mockllm.providers.openai.chat import CHAT as API
 from mockllm.serve.interruptions import Interruptions

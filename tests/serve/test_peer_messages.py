@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import Headers, Reply, Request, Step
-from mockllm.matching.effort import finish
+from mockllm.pieces import finish
 from mockllm.serve.peer_messages import (
     MAX_MESSAGE,
     pack_reply,

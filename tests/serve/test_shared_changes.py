@@ -21,9 +21,10 @@ from mockllm.endpoints.control.api import ControlAPI
 from mockllm.endpoints.control.desk import Desk
 from mockllm.endpoints.control.making import LocalChanges
 from mockllm.engine.building import build_engine
-from mockllm.engine.decision import Decision, DividedWork, Question, Wait, finish
+from mockllm.engine.decision import Decision, DividedWork, Question, Wait
 from mockllm.engine.packed_changes import restore
 from mockllm.exchange import Request
+from mockllm.pieces import finish
 from mockllm.serve import change_log, restoring, shared_changes
 from mockllm.serve.change_log import ChangeBoard
 from mockllm.serve.connections import Service

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from mockllm.engine.decision import finish
+from mockllm.pieces import finish
 from mockllm.serve import change_log, shared_maps
 from mockllm.serve.shared_maps import SharedMaps
 from mockllm.state import attempts

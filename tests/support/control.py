@@ -17,10 +17,11 @@ from mockllm.endpoints.control.api import ControlAPI
 from mockllm.endpoints.control.desk import Desk
 from mockllm.endpoints.control.making import Changes, LocalChanges
 from mockllm.engine.changes import GateChange
-from mockllm.engine.decision import Decision, DividedWork, FindPeer, Peer, Question, Wait, finish
+from mockllm.engine.decision import Decision, DividedWork, FindPeer, Peer, Question, Wait
 from mockllm.engine.engine import Engine
 from mockllm.exchange import Request
 from mockllm.observers.journal import Journal
+from mockllm.pieces import finish
 from mockllm.serve.change_log import ChangeBoard
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm.matching.effort import Pieces
+from mockllm.pieces import Pieces
 from mockllm.serve.turns import Turns
 
 

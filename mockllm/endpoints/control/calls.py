@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from mockllm.limits import MIB
 from mockllm.observers.calls import Call
 from mockllm.observers.reading import Reading
 from mockllm.observers.selection import Selection, mock_id
+from mockllm.pieces import Pieces
 from mockllm.prompt import ConversationMessage, ToolResult
 from mockllm.wire import jsontext
 
@@ -34,7 +35,7 @@ def list_calls(desk: Desk, asked: Asked) -> Decision | Question:
     selection = _selection(asked)
 
     def show(reading: Reading) -> Decision | Question:
-        def pieces(calls: Iterable[Call]) -> Generator[bool, None, Decision]:
+        def pieces(calls: Iterable[Call]) -> Pieces[Decision]:
             found: list[bytes] = []
             size, number, has_more = 0, last, False
             for call in calls:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -40,9 +40,10 @@ from mockllm.endpoints.control.mocks import (
 from mockllm.engine.added import AddedMock, compile_added
 from mockllm.engine.asking import begin
 from mockllm.engine.changes import AddMock, Change, RemoveMock
-from mockllm.engine.decision import Decision, Question, finish
+from mockllm.engine.decision import Decision, Question
 from mockllm.errors import ConfigError, Place, Problem, closest, describe_first, did_you_mean
 from mockllm.observers.selection import is_id
+from mockllm.pieces import Pieces, finish
 
 MAX_ADDED = 100_000  # mocks of all sessions
 TEMPLATES = (
@@ -260,7 +261,7 @@ def _compile(
             compiling = _compile_in_pieces(desk, body, numbers, first)
             return desk.work(asked, lambda: finish(compiling), go_on)
 
-        def pieces() -> Generator[bool, None, Decision | Question]:
+        def pieces() -> Pieces[Decision | Question]:
             return go_on((yield from _compile_in_pieces(desk, body, numbers, first)))
 
         return begin(pieces())
@@ -270,7 +271,7 @@ def _compile(
 
 def _compile_in_pieces(
     desk: Desk, body: _Body, numbers: Sequence[int], first: int
-) -> Generator[bool, None, list[AddedMock]]:
+) -> Pieces[list[AddedMock]]:
     """Compile the mocks of a body, with a pause after each. In messages they have positions from
     the `first` one on.
 
@@ -322,7 +323,7 @@ def _templates(added: AddedMock, own: _Written) -> Iterator[Problem]:
 
 def _answer(
     desk: Desk, changes: Sequence[Change], session: str | None, *, is_one: bool, status: int = 201
-) -> Generator[bool, None, Decision]:
+) -> Pieces[Decision]:
     """Answer with the mocks that `changes` have added."""
     shown = [list_added(each.added, session) for each in changes if isinstance(each, AddMock)]
     described = yield from describe_all(shown, {}, lambda key: 0)  # they are new

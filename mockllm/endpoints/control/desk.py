@@ -14,7 +14,7 @@ from mockllm.endpoints.control.access import Access, Grant
 from mockllm.endpoints.control.answers import ControlError
 from mockllm.endpoints.control.making import Changes, Clock, Gates
 from mockllm.engine.asking import begin
-from mockllm.engine.decision import Decision, Pieces, Question, Wait, finish
+from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
 from mockllm.engine.views import Views
@@ -26,6 +26,7 @@ from mockllm.observers.journal import Record
 from mockllm.observers.lateness import Lateness
 from mockllm.observers.reading import Reading
 from mockllm.observers.selection import Selection
+from mockllm.pieces import Pieces, finish
 from mockllm.providers.routes import Values
 from mockllm.state.session_names import describe_mistake, is_session_name
 from mockllm.state.sessions import COMMON
@@ -200,7 +201,7 @@ class Desk:
     def look(
         self,
         calls: Iterable[Call],
-        look: Callable[[Iterable[Call]], Pieces],
+        look: Callable[[Iterable[Call]], Pieces[Decision]],
         *,
         is_large: Callable[[int], bool],
     ) -> Decision | Question:

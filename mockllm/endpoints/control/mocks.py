@@ -6,7 +6,7 @@ configuration are read, but not changed: that is done in its files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mockllm.config.models import AnyMock
@@ -19,12 +19,13 @@ from mockllm.endpoints.control.desk import Asked, Desk, not_found
 from mockllm.endpoints.control.state import count_answers
 from mockllm.engine.added import AddedMock
 from mockllm.engine.asking import begin
-from mockllm.engine.decision import Decision, Question, finish
+from mockllm.engine.decision import Decision, Question
 from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.errors import closest, did_you_mean
 from mockllm.observers.selection import is_id, number_of
 from mockllm.observers.subjects import Answered, progress_of
 from mockllm.observers.verification import Progress
+from mockllm.pieces import Pieces, finish
 from mockllm.providers import APIS
 
 MAX_MOCKS = 1_000  # of one page
@@ -119,7 +120,7 @@ def list_mocks(desk: Desk, asked: Asked) -> Decision | Question:
     known = [*see_mocks(desk, session)]
     page = known[start : start + limit]
 
-    def pieces(requests: Mapping[str, int], answered: Answered) -> Generator[bool, None, Decision]:
+    def pieces(requests: Mapping[str, int], answered: Answered) -> Pieces[Decision]:
         shown = yield from describe_all(page, requests, answered)
         end = start + len(page)
         body = {"mocks": shown, "next": end, "more": end < len(known)}
@@ -182,7 +183,7 @@ def list_added(added: AddedMock, session: str | None) -> Listed:
 
 def describe_all(
     page: Sequence[Listed], counts: Mapping[str, int], answered: Answered
-) -> Generator[bool, None, list[dict[str, Any]]]:
+) -> Pieces[list[dict[str, Any]]]:
     """Return mocks as JSON, with what a session, or all, have had of them, in pieces. `counts` are
     the requests that they have answered, by their ids."""
     shown: list[dict[str, Any]] = []

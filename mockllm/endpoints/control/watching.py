@@ -7,7 +7,7 @@ the numbers of the others, and costs the server the same whatever the load.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from mockllm.observers.calls import Call
 from mockllm.observers.lateness import Lateness, limit_of
 from mockllm.observers.reading import Reading
 from mockllm.observers.timing import Timing, as_object
+from mockllm.pieces import Pieces
 
 MAX_LATEST = 200  # calls of one answer, and as many that no mock answered
 LATEST = 100
@@ -54,7 +55,7 @@ def watch(desk: Desk, asked: Asked) -> Decision | Question:
             "timing": _timing(desk.server.timing()),
         }
 
-        def pieces(calls: Iterable[Call]) -> Generator[bool, None, Decision]:
+        def pieces(calls: Iterable[Call]) -> Pieces[Decision]:
             shown, skipped, number = yield from _latest(calls, limit)
             if reading.known_upto is not None:
                 number = min(number, reading.known_upto)
@@ -67,9 +68,7 @@ def watch(desk: Desk, asked: Asked) -> Decision | Question:
     return desk.read(session, show, after=last)
 
 
-def _latest(
-    calls: Iterable[Call], limit: int
-) -> Generator[bool, None, tuple[list[dict[str, Any]], int, int]]:
+def _latest(calls: Iterable[Call], limit: int) -> Pieces[tuple[list[dict[str, Any]], int, int]]:
     """Return the latest calls in short, as many that no mock answered and that one did, how many
     others there are, and the number of the last, in pieces."""
     latest: deque[Call] = deque(maxlen=limit)
@@ -94,7 +93,7 @@ def read_call(desk: Desk, asked: Asked) -> Decision | Question:
         ControlError: 400, 403, 404, 409.
     """
 
-    def show(call: Call) -> Generator[bool, None, Decision]:
+    def show(call: Call) -> Pieces[Decision]:
         yield False
         return answer({**describe(call), "reply": _reply(call)})
 
@@ -116,7 +115,7 @@ class _Miss(NamedTuple):
     rule: Rule
 
 
-def _search(desk: Desk, asked: Asked, call: Call) -> Generator[bool, None, Decision]:
+def _search(desk: Desk, asked: Asked, call: Call) -> Pieces[Decision]:
     session = call.session if asked.scope() is None else asked.scope()
     nearest: list[_Miss] = []
     place = 0
@@ -149,7 +148,7 @@ def _describe_miss(call: Call, rule: Rule, known: Mapping[str, Listed]) -> dict[
 
 
 def _with_call(
-    desk: Desk, asked: Asked, show: Callable[[Call], Generator[bool, None, Decision]]
+    desk: Desk, asked: Asked, show: Callable[[Call], Pieces[Decision]]
 ) -> Decision | Question:
     """Return what `show` makes of the call with the number in the path, in pieces.
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from hashlib import shake_128
 from typing import Any
 
-from mockllm.matching.effort import Pieces, finish
+from mockllm.pieces import Pieces, finish
 from mockllm.wire import jsontext
 
 DIMENSIONS = 1536  # of text-embedding-3-small

@@ -6,12 +6,13 @@ an object. It does not know where they stand in a response.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any
 
 import orjson
 
+from mockllm.pieces import Pieces
 from mockllm.providers.normalise import PARTS_AT_ONCE, is_long
 from mockllm.providers.openai import service_tier
 from mockllm.providers.openai.responses import tools
@@ -85,7 +86,7 @@ def echoed(body: Mapping[str, Any], names: frozenset[str] | None) -> Echoed:
     return values
 
 
-def echo_long(body: Mapping[str, Any]) -> Generator[bool, None, Echoed]:
+def echo_long(body: Mapping[str, Any]) -> Pieces[Echoed]:
     """The values of members that take long to write (`placeholders.EchoLong`): many tools."""
     given = body.get("tools")
     if not is_long(given):

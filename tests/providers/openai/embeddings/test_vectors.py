@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.matching.effort import finish
+from mockllm.pieces import finish
 from mockllm.providers.openai.embeddings import vectors
 from mockllm.providers.openai.embeddings.vectors import GeneratedVector, encode, vector
 

@@ -1,0 +1,26 @@
+"""Work in pieces, so that no request holds the loop for long: others are answered between them.
+
+Whatever may take long is a generator that yields at its pauses. What drives it decides how many
+pieces are done at once; `finish` does all, where nobody waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+Pieces = Generator[bool, None, _T]
+"""Work with pauses, and its result. It yields True before a piece that may take long and cannot be
+divided, else False."""
+
+
+def finish(pieces: Pieces[_T]) -> _T:
+    """Return the result of `pieces`, done without a pause."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
