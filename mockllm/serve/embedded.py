@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import math
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -15,13 +14,20 @@ from types import TracebackType
 from typing import Self
 
 from mockllm.config.address import DEFAULT_HOST
-from mockllm.config.latency import Latency, read_latency
-from mockllm.config.models import Config, Mock
+from mockllm.config.latency import Latency
 from mockllm.endpoints.control.access import Access
 from mockllm.engine.building import ConfigSource
 from mockllm.limits import Limits
 from mockllm.observers.journal import MAX_ENTRIES
 from mockllm.serve.apps import make_app
+from mockllm.serve.arguments import (
+    check_address,
+    check_config,
+    check_count,
+    check_seconds,
+    check_type,
+    checked_latency,
+)
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
 from mockllm.serve.controlled import ControlSettings, make_token, turn_on
@@ -47,24 +53,6 @@ ONE_LOOP = (
 )
 
 logger = logging.getLogger("mockllm")
-
-
-def _checked_latency(value: str | Latency | Mapping[str, object] | None) -> Latency | None:
-    """Return what was given as `latency`.
-
-    Raises:
-        ValueError: it is invalid.
-    """
-    try:
-        return None if value is None else read_latency(value)
-    except ValueError as exc:
-        raise ValueError(f"latency: {exc}") from exc
-
-
-def _as_config(mocks: object) -> str:
-    """Return what to write instead of mocks alone; empty if these are none."""
-    first = mocks[0] if isinstance(mocks, list) and mocks else mocks
-    return "; write Config(mocks=[...])" if isinstance(first, (Mock, dict)) else ""
 
 
 class _EmbeddedServer(RecordedServer[S], TrafficServer):
@@ -93,26 +81,15 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         control: bool = False,
         control_templates: bool = False,
     ) -> None:
-        if ssl_keyfile is not None and ssl_certfile is None:
-            raise ValueError("ssl_keyfile needs ssl_certfile")
-        if not isinstance(config, (Config, Mapping, str, Path)):
-            raise TypeError(
-                f"{type(self).__name__} takes a Config, a dict in the form of a configuration "
-                f"file, or the path of a file or a directory of files; found {config!r:.100}"
-                f"{_as_config(config)}"
-            )
-        if uds is not None and port:
-            raise ValueError("uds cannot be combined with port")
+        check_config(config, type(self).__name__)
+        check_address(port, uds, ssl_certfile, ssl_keyfile)
+        check_type("limits", limits, (Limits, type(None)), "Limits")
+        check_count("journal", journal)
+        check_seconds("drain_timeout", drain_timeout)
+        check_seconds("hold_for", hold_for, is_finite=True)
+        check_speed(speed)
         if control_templates and not control:
             raise ValueError("control_templates needs control")
-        _check("port", port, int, "an integer")
-        _check("limits", limits, (Limits, type(None)), "Limits")
-        _check_count("journal", journal)
-        _check_seconds("drain_timeout", drain_timeout)
-        _check_seconds("hold_for", hold_for)
-        if hold_for == math.inf:
-            raise ValueError("hold_for: expected a number of seconds, found infinity")
-        check_speed(speed)
         # of the server
         self._strict_config = strict or strict_config
         self._strict_requests = strict or strict_requests
@@ -121,7 +98,7 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
             strict_config=self._strict_config,
             strict_requests=self._strict_requests,
             cors=None if cors else False,  # True leaves it to the configuration
-            latency=_checked_latency(latency),
+            latency=checked_latency(latency),
             quick_retries=quick_retries,
             can_grow=control,
         )
@@ -422,23 +399,6 @@ class Server(_EmbeddedServer[Session], Waiting):
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-
-
-def _check(name: str, value: object, kind: type | tuple[type, ...], expected: str) -> None:
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{name}: expected {expected}, found {value!r:.100}")
-
-
-def _check_count(name: str, value: int) -> None:
-    _check(name, value, int, "a number of requests")
-    if value < 0:
-        raise ValueError(f"{name}: expected 0 or more, found {value}")
-
-
-def _check_seconds(name: str, value: float) -> None:
-    _check(name, value, (int, float), "a number of seconds")
-    if not value >= 0:
-        raise ValueError(f"{name}: expected 0 or more, found {value}")
 
 
 def _path(given: str | Path | None) -> Path | None:
