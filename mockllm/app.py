@@ -7,7 +7,6 @@ go by `endpoints.routing`. A reload replaces the engine (`App.use`); the app and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
 
 from mockllm.endpoints.control import answers as control_answers
 from mockllm.endpoints.control.api import ControlAPI
@@ -100,8 +99,11 @@ class App:
         self.responses = ResponseMemory()
         """The delivered responses, and the conversations that end with them."""
         self._find_earlier = self.responses.find_earlier
-        self.store = LocalStore(gone=self.forget_session)
-        """The state of mocks and sessions, which a reload does not change."""
+        self.own_store = LocalStore(gone=self.forget_session)
+        """The state of mocks and sessions of this process alone."""
+        self.store: Store = self.own_store
+        """The state that decisions depend on, which a reload does not change: that of this process,
+        unless it shares one with others."""
         self._current_session = COMMON
         self._shared_state: HeldState | None = None
         self._condition: Callable[[], Condition] = lambda: Condition.OWN
@@ -162,7 +164,7 @@ class App:
         """Answer ``GET /metrics`` with `page`, and have `meter` count operations of the store."""
         self.changes.add()
         self._metrics = page
-        self.store = cast("Any", CountedStore(self.store, meter))
+        self.store = CountedStore(self.store, meter)
         self._needs_input = self._engine.responder.needs_input = meter.needs_input
 
     def set_traffic(self, traffic: CompiledTraffic | None) -> None:
@@ -228,7 +230,7 @@ class App:
         """Ask `store` from now on, which other processes ask too, and of which `condition` returns
         what is known. If it can be `held`, the control API looks at it while it is."""
         self.changes.add()
-        self.store = cast("Any", store)
+        self.store = store
         self._condition = condition
         self._shared_state = held
 

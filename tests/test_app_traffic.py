@@ -135,7 +135,7 @@ def test_a_mock_that_is_not_met_has_no_state_that_a_hit_could_take() -> None:
     one = app(OUTAGE | {"to": 1}, mocks=[SCRIPT])
 
     asked(one)
-    assert one.store.answered("script") == 0
+    assert one.own_store.answered("script") == 0
 
 
 @pytest.mark.parametrize("count", [2, 100])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from mockllm.observers.metrics import Meter
 from mockllm.state.operations import Operation, Result
@@ -11,15 +10,24 @@ from mockllm.state.store import Store
 
 
 class CountedStore:
-    """A `store` whose operations are counted by `meter`: what is performed of a question. It does
-    all else that the store does."""
+    """A `store` whose operations are counted by `meter`: what is performed of a question."""
 
     def __init__(self, store: Store, meter: Meter) -> None:
         self._store = store
         self._meter = meter
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
+    @property
+    def when_called(self) -> Callable[[str], None]:
+        """That of the store."""
+        return self._store.when_called
+
+    @when_called.setter
+    def when_called(self, call: Callable[[str], None]) -> None:
+        self._store.when_called = call
+
+    def listen(self) -> None:
+        """Have the store listen."""
+        self._store.listen()
 
     def perform_at_once(
         self, operations: Sequence[Operation], now: float

@@ -96,7 +96,9 @@ class RecordedServer(SessionServer[S]):
     def _subjects_of(self, session: str | None) -> dict[str, Subject]:
         app = self._started_app()
         return self._run(
-            lambda: subjects_of(app.tables(session), lambda key: app.store.answered(key, session))
+            lambda: subjects_of(
+                app.tables(session), lambda key: app.own_store.answered(key, session)
+            )
         )
 
     def _add_to(self, session: str | None, words: Mapping[str, object]) -> AddedMock:
@@ -146,7 +148,7 @@ class RecordedServer(SessionServer[S]):
         return listening.run(act_if_open)
 
     def _check_open(self, listening: Listening, session: str | None) -> None:
-        if session is not None and not listening.app.store.sessions.is_open(session):
+        if session is not None and not listening.app.own_store.sessions.is_open(session):
             raise RuntimeError(f"the session {session!r} has ended")
 
     async def _await_gate_of(
@@ -197,7 +199,7 @@ class RecordedServer(SessionServer[S]):
         listening, journal, name = self._serving(), self._journal, operation.session
 
         def begin() -> Result:
-            if journal is not None and not listening.app.store.sessions.is_open(name):
+            if journal is not None and not listening.app.own_store.sessions.is_open(name):
                 journal.clear(name)
             return listening.app.perform(operation)
 

@@ -150,7 +150,7 @@ def test_mocks_without_state_are_cached_and_ask_nothing() -> None:
 
     assert [ask(app, asking("ho")) for _ in range(3)] == ["ho"] * 3
     assert (len(cache), cache.hits) == (1, 1)
-    assert app.store._answered.groups() == ()
+    assert app.own_store._answered.groups() == ()
 
 
 @pytest.mark.parametrize("at_end", AtEnd)
@@ -158,7 +158,7 @@ def test_a_match_that_depends_on_state_is_asked_for_each_time(at_end: AtEnd) -> 
     app = App(engine(["hi", "hi"], {"hi": sequence(Entry(3), at_end=at_end)}))
     for number in range(1, 7):
         assert not decide(app, asking()).match.reusable
-        answered, *_ = app.store._answered.of("").values()
+        answered, *_ = app.own_store._answered.of("").values()
         assert answered == (number if at_end in (AtEnd.REPEAT, AtEnd.RESTART) else min(number, 3))
 
 
@@ -175,7 +175,7 @@ def test_a_reset_begins_anew() -> None:
     app = App(engine(["hi"], {"hi": sequence(Entry(), Entry())}))
     assert ask(app) == "0"
 
-    app.store.perform([Reset()], 0.0)
+    app.own_store.perform([Reset()], 0.0)
 
     assert ask(app, asking(retry=1)) == "0"
 

@@ -314,7 +314,7 @@ def test_no_credential_can_be_read_from_a_bucket(monkeypatch: pytest.MonkeyPatch
     one = app({"rate_limit": {"rpm": 3, "concurrent": 3}})
     asked(one, key="sk-secret", model="x" * 1000)
 
-    buckets, leases = one.store._buckets._buckets, one.store.leases
+    buckets, leases = one.own_store._buckets._buckets, one.own_store.leases
     names = repr([buckets.items(session) for session in buckets.groups()])
     names += repr([leases._pools.items(pool) for pool in leases._pools.groups()])
     names += repr(leases._pools.groups())
@@ -632,7 +632,7 @@ def test_a_refused_request_takes_no_place() -> None:
     asked(one)
 
     assert [asked(one).reply.status for _ in range(3)] == [429] * 3
-    assert len(one.store.leases) == 1
+    assert len(one.own_store.leases) == 1
 
 
 def test_a_place_is_given_back_if_a_decision_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -643,7 +643,7 @@ def test_a_place_is_given_back_if_a_decision_fails(monkeypatch: pytest.MonkeyPat
         with pytest.raises(ZeroDivisionError):
             asked(one)
 
-    assert len(one.store.leases) == 0
+    assert len(one.own_store.leases) == 0
 
 
 def _fail(*args: Any) -> Any:
@@ -658,7 +658,7 @@ def test_what_is_exhausted_is_counted_and_takes_no_place() -> None:
 
     assert exhausted.reply.status == 404
     assert told(exhausted)["error"]["code"] == "mock_exhausted"
-    assert len(one.store.leases) == 0
+    assert len(one.own_store.leases) == 0
 
 
 # --- time, reload, reset --------------------------------------------------------------------------

@@ -86,8 +86,8 @@ def test_mocks_of_a_session_end_with_it() -> None:
     add(observed, "x", reply="added")
     assert said(observed, "a", "x") == "added"
 
-    observed.app.store.sessions.end("x", 0.0)
-    observed.app.store.sessions.begin("x", 0.0)
+    observed.app.own_store.sessions.end("x", 0.0)
+    observed.app.own_store.sessions.begin("x", 0.0)
 
     assert said(observed, "a", "x") == "404"
     assert not observed.app.views.count
@@ -191,8 +191,8 @@ def test_reuse_changes_no_answer_while_mocks_come_and_go(steps: list[Any]) -> No
                     mocks[:] = [each for each in mocks if each[2] is not added[place]]
             case "end", session:
                 for observed in both:
-                    observed.app.store.sessions.end(session, 0.0)
-                    observed.app.store.sessions.begin(session, 0.0)
+                    observed.app.own_store.sessions.end(session, 0.0)
+                    observed.app.own_store.sessions.begin(session, 0.0)
                 lists[session].clear()
             case "ask", session, text:
                 known = lists[session] + (lists[None] if session is not None else [])

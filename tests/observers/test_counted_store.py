@@ -11,7 +11,7 @@ from mockllm.observers.metric_cells import (
     OPERATIONS,
     OPERATIONS_AT,
 )
-from mockllm.state.operations import Choose, Enter, Get, Put, Spend
+from mockllm.state.operations import Choose, Enter, Get, Leave, Put, Spend
 from mockllm.state.store import LocalStore
 from tests.support.metered import Metered
 
@@ -23,11 +23,23 @@ def test_operations_are_counted_and_performed() -> None:
     store.post((Put("other", b"", 5.0),), 0.0)
 
     assert results == [None, b"value"]
-    assert store.answered("key") == 0
     counts = metered.sums.scalars[OPERATIONS_AT : OPERATIONS_AT + len(OPERATIONS)]
     counted = {kind: count for kind, count in zip(OPERATIONS, counts, strict=True) if count}
     assert counted == {Put: 2, Get: 1}
     assert Choose in OPERATIONS
+
+
+def test_the_store_calls_whom_its_user_has_named() -> None:
+    inner = LocalStore()
+    store = CountedStore(inner, Metered().meter)
+    called: list[str] = []
+    store.when_called = called.append
+    store.listen()
+
+    inner.perform((Enter("pool", "one", 1, None), Enter("pool", "other", 1, None)), 0.0)
+    inner.perform((Leave("one"),), 0.0)
+
+    assert called == ["other"]
 
 
 class DistantStore(LocalStore):

@@ -131,7 +131,7 @@ class Meeting:
         """Check that no place is taken."""
         assert self.one.entered == 0
         assert self.one.service.clock._pools == {}
-        assert len(self.one.service.app.store.leases) == 0
+        assert len(self.one.service.app.own_store.leases) == 0
 
 
 def engine(config: dict[str, Any]) -> Engine:

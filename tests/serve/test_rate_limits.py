@@ -58,11 +58,11 @@ async def limited(*traffic: Any, mocks: Any = None, latency: Any = LATENCY) -> A
     app = LoneApp(build_engine(config), limiter=Limiter(now=lambda: time.now))
     async with running(app, (seen.append,), time.clock()) as server:
         yield Paced(server, time, seen)
-        assert len(app.store.leases) == 0
+        assert len(app.own_store.leases) == 0
 
 
 def leases(one: Paced) -> int:
-    return len(one.service.app.store.leases)
+    return len(one.service.app.own_store.leases)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -290,7 +290,7 @@ async def connect(server: AsyncServer) -> Peer:
 def places(server: AsyncServer) -> int:
     listening = server._listening
     assert listening is not None
-    return len(listening.app.store.leases)
+    return len(listening.app.own_store.leases)
 
 
 async def test_a_client_that_leaves_at_a_gate_gives_its_place_back() -> None:
@@ -352,7 +352,7 @@ async def test_a_client_that_leaves_while_a_function_answers_gives_its_place_bac
 def used(one: Paced) -> float:
     """What was charged of the only bucket, without what was refilled since the answer began."""
     app = one.service.app
-    buckets = app.store._buckets._buckets
+    buckets = app.own_store._buckets._buckets
     (session,) = buckets.groups()
     ((_, (level, _)),) = buckets.items(session)
     return level + OTPM.refill(one.time.now % LONG)
