@@ -160,10 +160,11 @@ class _Groups:
         values: dict[object, None] = {}
         texts: dict[tuple[_Reader, int], None] = {}
         for predicate in predicates:
-            values[predicate] = None
             if isinstance(predicate, ItemsEqual):
                 values[predicate.size, predicate.key] = None
-            values |= dict.fromkeys(_equal_keys(predicate))
+            else:
+                values[predicate] = None
+                values |= dict.fromkeys(_equal_keys(predicate))
             for reader, text in _required_texts(predicate) if self._by_text else ():
                 if reader in self._by_text:
                     places = self._by_text[reader][0].some_matches(text, MAX_FOUND)
@@ -209,5 +210,5 @@ def _comparisons(predicate: Predicate) -> Iterator[tuple[Subject, Comparison]]:
 
 def _headers(rule: Rule) -> Iterator[_Header]:
     for predicate in rule.predicates:
-        if isinstance(predicate, HeaderEquals):
+        if type(predicate) is HeaderEquals:  # isinstance takes ten times as long if it is not
             yield predicate.name, predicate.value
