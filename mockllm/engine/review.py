@@ -17,7 +17,7 @@ from mockllm.config.traffic import Traffic
 from mockllm.config.values import DONE, OWN_KEYS
 from mockllm.engine.mocks import stream_of
 from mockllm.errors import Place, Problem, Severity, warning
-from mockllm.matching.costs import MAX_CANDIDATES, MAX_COMPARED, is_compared, slow_condition
+from mockllm.matching.costs import MAX_CANDIDATES, MAX_COMPARED, costs_of
 from mockllm.matching.rule import Rule
 from mockllm.matching.shadowing import first_crowded
 from mockllm.prompt import NOT_STREAMED
@@ -301,12 +301,14 @@ def not_compared(missed: Sequence[Rule], places: Sequence[Place]) -> Problem:
 def costs(rules: Sequence[Rule], places: Sequence[Place]) -> Iterator[Problem]:
     """Report the time that the conditions of an API's rules take in every request. `places` are
     those of the mocks."""
+    compared: list[Rule] = []
     for rule in rules:
-        slow = slow_condition(rule)
+        is_compared, slow = costs_of(rule)
+        if is_compared:
+            compared.append(rule)
         if slow:
             remedy = "another condition beside it, such as 'model', saves that"
             yield Problem(places[rule.index].at("match"), f"{slow}; {remedy}", Severity.NOTE)
-    compared = [rule for rule in rules if is_compared(rule)]
     if len(compared) > MAX_COMPARED:
         yield warning(
             places[compared[0].index].at("match"),

@@ -18,7 +18,7 @@ from mockllm.engine.fault_review import impossible_place
 from mockllm.engine.impossible import impossible_headers
 from mockllm.engine.review import MIN_ERROR, unserialisable_in_traffic
 from mockllm.errors import Place, Problem, Severity, warning
-from mockllm.matching.costs import slow_condition
+from mockllm.matching.costs import costs_of
 from mockllm.providers.api import API
 from mockllm.wire import jsontext
 
@@ -156,7 +156,7 @@ def slow_conditions(compiled: Iterable[Compiled], places: Sequence[Place]) -> It
     """Report conditions that take long to look up."""
     for by_position in compiled:
         for position, entry in by_position.items():
-            slow = slow_condition(entry.rule)
+            slow = costs_of(entry.rule).slow_condition
             if slow:
                 hint = "another condition beside it, such as 'model', saves that"
                 yield Problem(places[position].at("match"), f"{slow}; {hint}", Severity.NOTE)

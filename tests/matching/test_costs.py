@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mockllm.matching.costs import is_compared, slow_condition
+from mockllm.matching.costs import costs_of
 from mockllm.providers.openai.chat import CHAT
 from tests.support.matches import compile_rule
 
@@ -28,7 +28,7 @@ NO_LITERAL = {"user": {"regex": "[0-9]+"}}
 def test_a_rule_is_compared_with_every_request_if_nothing_can_be_looked_up(
     match: Any, expected: bool
 ) -> None:
-    assert is_compared(compile_rule(CHAT, match)) is expected
+    assert costs_of(compile_rule(CHAT, match)).is_compared is expected
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_rule_is_compared_with_every_request_if_nothing_can_be_looked_up(
     ],
 )
 def test_what_takes_long_to_look_up_is_named(match: Any, named: str) -> None:
-    assert named in slow_condition(compile_rule(CHAT, match))
+    assert named in costs_of(compile_rule(CHAT, match)).slow_condition
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,4 @@ def test_what_takes_long_to_look_up_is_named(match: Any, named: str) -> None:
     ],
 )
 def test_a_rule_that_is_looked_up_fast_is_not_slow(match: Any) -> None:
-    assert slow_condition(compile_rule(CHAT, match)) == ""
+    assert costs_of(compile_rule(CHAT, match)).slow_condition == ""
