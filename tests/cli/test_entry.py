@@ -106,3 +106,18 @@ def test_no_garbage_is_searched_for_during_the_imports() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert "searching" not in done.stdout.split("mockllm ")[0]
+
+
+def test_no_plugins_of_pydantic_are_loaded(tmp_path: Path) -> None:
+    """They observe what a program validates, and may take long to import."""
+    (tmp_path / "observing.py").write_text("print('loaded')\nplugin = None\n")
+    metadata = tmp_path / "observing-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: observing\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[pydantic]\nobserving = observing:plugin\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    command = [sys.executable, "-m", "mockllm", "--version"]
+
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+
+    assert done.stdout.startswith("mockllm ")
