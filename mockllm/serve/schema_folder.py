@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 from mockllm.validation.declared import keep_in
@@ -69,13 +69,22 @@ def _key() -> str | None:
     digest = hashlib.sha256(f"{platform.python_implementation()} {sys.version}".encode())
     try:
         for name in DISTRIBUTIONS:
-            digest.update(f"{name}=={version(name)}\n".encode())
+            digest.update(_described(name).encode())
         modules = sorted(path for pattern in _DERIVING for path in _PACKAGE.glob(pattern))
         for module in modules:
             digest.update(module.read_bytes())
     except (OSError, PackageNotFoundError):
         return None
     return digest.hexdigest()[:16] if modules else None
+
+
+def _described(name: str) -> str:
+    """Return a text with the version of a distribution, unparsed: to parse it takes a millisecond.
+
+    Raises:
+        PackageNotFoundError: it is not installed.
+    """
+    return distribution(name).read_text("METADATA") or f"{name} {version(name)}"
 
 
 class SchemaFolder:

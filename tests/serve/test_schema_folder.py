@@ -163,16 +163,21 @@ def test_a_user_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) ->
     assert schema_folder._cache_folder({}) is None
 
 
+@pytest.mark.parametrize("file", ["{}-0.0.1.dist-info/METADATA", "{}.egg-info/PKG-INFO"])
 @pytest.mark.parametrize("changed", schema_folder.DISTRIBUTIONS)
-def test_the_key_depends_on_each_version(changed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_depends_on_each_version(
+    changed: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = schema_folder._key()
     assert key is not None
     assert key == schema_folder._key()
 
-    monkeypatch.setattr(
-        schema_folder, "version", lambda name: "0.0.1" if name == changed else version(name)
-    )
+    metadata = tmp_path / file.format(changed.replace("-", "_"))
+    metadata.parent.mkdir()
+    metadata.write_text(f"Metadata-Version: 2.1\nName: {changed}\nVersion: 0.0.1\n")
+    monkeypatch.syspath_prepend(tmp_path)
 
+    assert version(changed) == "0.0.1"
     assert schema_folder._key() not in (None, key)
 
 
