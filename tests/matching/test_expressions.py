@@ -58,6 +58,18 @@ def test_the_filter_finds_every_expression_that_may_match() -> None:
     assert set(may_pass("7")) == {2}
 
 
+@pytest.mark.parametrize("size", [1_000, 100_000])
+def test_expressions_with_many_letters_are_found(size: int) -> None:
+    letters = "abcdefghij" * (size // 10)
+    tests = [Matches(f"{number}-{letters}") for number in range(200_000 // size)]
+    may_pass = expression_filter([Matches("weather"), *tests, Matches("Paris")])
+
+    found = {*may_pass(f"weather 1-{letters}")}
+
+    assert {0, 2} <= found
+    assert len(found) < len(tests) or size == 100_000  # each is too large for a filter
+
+
 @given(st.lists(st.sampled_from(["abc", "a.c", "[a-c]+d", "(?i)ABC", "^$"]), min_size=1), words)
 def test_the_filter_misses_no_expression_that_matches(expressions: list[str], text: str) -> None:
     tests = [Matches(expression) for expression in expressions]
