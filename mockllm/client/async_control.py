@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Never, Self, TypeVar, Unpack
 
 from anyio import to_thread
 
@@ -17,7 +17,7 @@ from mockllm.client.calls import RemoteCall
 from mockllm.client.control import Control, RemoteSession
 from mockllm.client.transport import TIMEOUT
 from mockllm.client.words import RemoteGate, RemoteMock, RemoteWords
-from mockllm.config.added_words import MockWords
+from mockllm.config.added_words import MockWords, expect_keywords
 from mockllm.observers.timing import Timing
 from mockllm.serve.checks import WAIT
 from mockllm.serve.session import BaseURLs
@@ -54,9 +54,10 @@ class AsyncRemoteWords(BaseURLs):
         """
         return AsyncRemoteMock(await in_thread(lambda: self._words.mocks[name]))
 
-    async def add(self, **words: Unpack[MockWords]) -> AsyncRemoteMock:
+    async def add(self, *unnamed: Never, **words: Unpack[MockWords]) -> AsyncRemoteMock:
         """Add a mock and return its handle. Raises like `Control.add`."""
         __tracebackhide__ = True
+        expect_keywords(unnamed)
         return AsyncRemoteMock(await in_thread(self._words.add, **words))
 
     async def add_lists(self, lists: Mapping[str, Any]) -> None:

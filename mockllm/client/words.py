@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, NoReturn, Unpack
+from typing import Any, Never, NoReturn, Unpack
 
 from mockllm.client.calls import RemoteCall
 from mockllm.client.transport import Transport
-from mockllm.config.added_words import PLACE, MockWords
+from mockllm.config.added_words import PLACE, MockWords, expect_keywords
 from mockllm.config.fault import checked_gate_name
 from mockllm.config.objects import ConfigObject
 from mockllm.endpoints.control.verify import MAX_WAIT
@@ -44,7 +44,7 @@ class RemoteWords(BaseURLs):
         """The mocks by their names; those without a name by their places (``openai[3]``)."""
         return RemoteMocks(self)
 
-    def add(self, **words: Unpack[MockWords]) -> RemoteMock:
+    def add(self, *unnamed: Never, **words: Unpack[MockWords]) -> RemoteMock:
         """Add a mock, in the words of `Server.add`, and return its handle. Functions cannot be
         sent, and templates need ``--control-templates``.
 
@@ -54,6 +54,7 @@ class RemoteWords(BaseURLs):
             TypeError: a value has no form in JSON.
         """
         __tracebackhide__ = True
+        expect_keywords(unnamed)
         body = {name: plain(value) for name, value in words.items()}
         try:
             added = self._ask("POST", "mocks", body=body)

@@ -7,7 +7,7 @@ or false is neither: it is the place of the mock among the others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypedDict
 
 from mockllm.config import foreign_words
@@ -96,6 +96,16 @@ class AddedWords(NamedTuple):
     field: str
     mock: dict[str, Any]
     is_first: bool
+
+
+def expect_keywords(unnamed: Sequence[object]) -> None:
+    """Refuse what was given to `add` without a keyword.
+
+    Raises:
+        TypeError: there is something.
+    """
+    if unnamed:
+        raise TypeError('add() takes keywords only; write add(user="...", reply="...")')
 
 
 def arrange(words: Mapping[str, Any]) -> AddedWords:

@@ -273,6 +273,8 @@ def _as(model: type[_Entry]) -> Callable[[Any], Any]:
     def as_entry(value: Any) -> Any:
         if isinstance(value, str) or is_made_text(value) or is_function(value):
             return {"reply": value}
+        if isinstance(value, (Reply, Error)):
+            return {"error" if isinstance(value, Error) else "reply": value}
         if type(value) is model or isinstance(value, Mapping):
             return value
         if isinstance(value, _Entry):
@@ -283,9 +285,9 @@ def _as(model: type[_Entry]) -> Callable[[Any], Any]:
 
 
 if TYPE_CHECKING:  # type checkers allow what validation converts
-    Entries = Sequence[str | Entry | Mapping[str, object] | ReplyFunction]
-    ResponseEntries = Sequence[str | Entry | Mapping[str, object] | ReplyFunction]
-    EmbeddingsEntries = Sequence[EmbeddingsEntry | Mapping[str, object]]
+    Entries = Sequence[str | Entry | Reply | Error | Mapping[str, object] | ReplyFunction]
+    ResponseEntries = Entries
+    EmbeddingsEntries = Sequence[EmbeddingsEntry | Error | Mapping[str, object]]
 else:
     _AnyEntry = Annotated[Entry, BeforeValidator(_as(Entry)), AlsoWritten(TEXT_FORM)]
     _AnyResponseEntry = Annotated[

@@ -102,15 +102,23 @@ def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[
     guessed = {at: _meant_key(root, at) for at in unknown[:MAX_HINTS]}
     meant = {(*at[:-1], key) for at, key in guessed.items()}
     counts: Counter[Location] = Counter()  # of mocks, and of what is in none
+    told: set[Location] = set()
     found: list[Problem] = []
     for detail in details:
         if any(missing in meant for missing in _missing(detail)):
             continue
         mock = _mock_of(detail["loc"])
         counts[mock] += 1
-        if counts[mock] <= MAX_DESCRIBED:
+        if counts[mock] > MAX_DESCRIBED:
+            continue
+        alone = _alone(detail["loc"], data)
+        if alone is None:
             place = place_of(_location(detail), data, file)
             found.append(Problem(place, _describe(root, detail, guessed)))
+        elif alone[0] not in told:
+            told.add(alone[0])
+            message = f"expected a list, found one {alone[1]}; write [{alone[1]}(...)]"
+            found.append(Problem(place_of(alone[0], data, file), message))
     for mock, count in counts.items():
         found += not_described(place_of(mock, data, file), count - MAX_DESCRIBED)
     return found
@@ -126,6 +134,30 @@ def validated(model: type[T], data: Any) -> T:
         return model.model_validate(data)
     except ValidationError as exc:
         raise ConfigError(tuple(problems(exc, model, data, ""))) from exc
+
+
+def _alone(location: Location, data: Any) -> tuple[Location, str] | None:
+    """Return the location and the class of an object made in Python that stands where a list of
+    such is expected, if a mistake at `location` is one of its members: validation takes these for
+    entries."""
+    for at, step in enumerate(location):
+        if isinstance(step, int) and isinstance(data, BaseModel):
+            return location[:at], type(data).__name__
+        data = _member(data, step)
+    return None
+
+
+def _member(data: Any, step: int | str) -> Any:
+    """Return what is one step further in a value; None if there is nothing."""
+    match data:
+        case _ if _is_tag(step):
+            return data
+        case Mapping():
+            return data.get(step)
+        case list() | tuple() if isinstance(step, int) and step < len(data):
+            return data[step]
+        case _:
+            return None
 
 
 def _missing(detail: ErrorDetails) -> list[Location]:
@@ -202,6 +234,8 @@ def _found(detail: ErrorDetails) -> str:
             return "an empty one"
         case "no_operator" if not detail["input"]:
             return "none"
+        case _ if isinstance(detail["input"], BaseModel):
+            return f"one {type(detail['input']).__name__}"
         case _:
             return jsontext.describe(detail["input"])
 
@@ -223,6 +257,8 @@ def _remedy(detail: ErrorDetails) -> str:
         case "string_type":
             hint = foreign_words.instead_of_text(str(detail["loc"][-1]), value)
             return hint or _in_quotes(value)
+        case "reply_type" if isinstance(value, (BaseModel, list, tuple)):
+            return _instead_of_reply(value)
         case "text" | "reply_type" | "entry_type":
             return _in_quotes(value)
         case "float_type" | "finite_number":
@@ -260,6 +296,13 @@ def _instead_of_list(detail: ErrorDetails) -> str:
     """Return what to write instead of a list of matches where one is expected."""
     is_list = isinstance(detail["input"], (list, tuple)) and detail["loc"][-1:] != ()
     return '; write {"any_of": [...]}' if is_list and detail["loc"][-1] in _MATCHES else ""
+
+
+def _instead_of_reply(value: Any) -> str:
+    """Return what to write instead of what is no reply but another answer, or several."""
+    if isinstance(value, BaseModel):
+        return "; write it as 'error'" if type(value).__name__ == "Error" else ""
+    return "; write 'sequence' for several answers"
 
 
 def _in_brackets(detail: ErrorDetails) -> str:

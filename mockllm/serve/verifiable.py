@@ -7,9 +7,9 @@ module below the line of the test.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Self, TypeVar, Unpack
+from typing import Never, Self, TypeVar, Unpack
 
-from mockllm.config.added_words import MockWords
+from mockllm.config.added_words import MockWords, expect_keywords
 from mockllm.engine.added import AddedMock
 from mockllm.errors import ConfigError, closest, did_you_mean
 from mockllm.observers import verification
@@ -44,7 +44,7 @@ class Verifiable:
         """The mocks by their names; those without a name by their places (``openai[3]``)."""
         return Mocks(self)
 
-    def add(self, **words: Unpack[MockWords]) -> MockHandle:
+    def add(self, *unnamed: Never, **words: Unpack[MockWords]) -> MockHandle:
         """Add a mock and return its handle. It answers the requests that begin from now on.
 
             weather = server.add(user={"contains": "weather"}, reply="Sunny")
@@ -63,6 +63,7 @@ class Verifiable:
             RuntimeError: the server is not started, or the session has ended.
         """
         __tracebackhide__ = True
+        expect_keywords(unnamed)
         try:
             return MockHandle.of(self._add(words), self)
         except ConfigError as exc:

@@ -12,6 +12,7 @@ from mockllm import (
     AsyncControl,
     AsyncRemoteSession,
     Control,
+    Mock,
     RemoteError,
     RemoteSession,
     Server,
@@ -60,6 +61,8 @@ async def test_the_timing_and_sessions_of_credentials(remote: AsyncControl) -> N
 
 
 async def test_mocks_calls_and_assertions(remote: AsyncControl) -> None:
+    with pytest.raises(TypeError, match=r"add\(\) takes keywords only"):
+        await remote.add(Mock(reply="x"))  # type: ignore[arg-type]  # the mistake
     handle = await remote.add(user="new", reply="added")
     assert await say(remote, "new") == "added"
 

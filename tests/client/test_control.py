@@ -15,6 +15,7 @@ from openai import APIStatusError, OpenAI
 from mockllm import (
     ConfigError,
     Control,
+    Mock,
     RemoteError,
     RemoteSession,
     Reply,
@@ -118,6 +119,11 @@ def test_mocks_are_added_and_removed(control: Control) -> None:
     assert [call.text for call in handle.calls] == ["a new one"]
     with pytest.raises(RemoteError, match="is the configuration's"):
         control.mocks["ask"].remove()
+
+
+def test_a_mock_is_added_by_keywords(control: Control) -> None:
+    with pytest.raises(TypeError, match=r"add\(\) takes keywords only"):
+        control.add(Mock(reply="x"))  # type: ignore[arg-type]  # the mistake
 
 
 def test_objects_of_python_are_sent(control: Control) -> None:

@@ -13,6 +13,7 @@ from mockllm import (
     ConfigError,
     EmbeddingsEntry,
     Entry,
+    Error,
     Mock,
     MockStream,
     OpenAIEmbeddingsMock,
@@ -55,6 +56,18 @@ def test_an_entry_in_the_list_of_an_api_may_have_a_response(field: str) -> None:
     mock = mock_of({"first": [{"response": {"id": "a"}}], "error": "overloaded"}, field)
 
     assert mock.first_entries[0].answer == {"id": "a"}
+
+
+def test_a_reply_and_an_error_of_python_are_entries() -> None:
+    reply, error = Reply(text="a"), Error(word="overloaded")
+
+    built = Mock(sequence=[reply, error], first=[reply, error])
+
+    entries = [Entry(reply=reply), Entry(error=error)]
+    assert [*built.sequence_entries] == [*built.first_entries] == entries
+    assert OpenAIEmbeddingsMock(sequence=[Error(word="overloaded")]).sequence_entries == [
+        EmbeddingsEntry(error="overloaded")
+    ]
 
 
 def test_files_and_python_make_the_same_entries() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mockllm import Config, ConfigError, Error, Reply, ToolCall
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import MOCK_FIELDS, Mock
 from mockllm.config.values import MAX_NESTING
@@ -228,6 +229,49 @@ def test_a_list_in_a_match_is_told_with_what_stands_in_it(
 
     assert found.startswith(f"a.json: mocks[0]: match.{expected}")
     assert not found.endswith("[{...}]")
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (
+            lambda: Reply(tool_calls=anything(ToolCall(name="f"))),
+            "Reply(): tool_calls: expected a list, found one ToolCall; write [ToolCall(...)]",
+        ),
+        (
+            lambda: Config(mocks=anything(Mock(reply="a"))),
+            "Config(): mocks: expected a list, found one Mock; write [Mock(...)]",
+        ),
+        (
+            lambda: Mock(reply=anything(Error(word="overloaded"))),
+            "Mock(): reply: expected a text or an object, found one Error; write it as 'error'",
+        ),
+        (
+            lambda: Mock(reply=anything(["a", "b"])),
+            (
+                "Mock(): reply: expected a text or an object, found a list; write 'sequence' for "
+                "several answers"
+            ),
+        ),
+        (
+            lambda: Mock(reply="a", match=anything(Error(word="overloaded"))),
+            (
+                'Mock(): match: expected an object such as {"user": {"contains": "..."}}, found '
+                "one Error"
+            ),
+        ),
+    ],
+)
+def test_an_object_in_a_wrong_place_is_named(written: Any, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        written()
+
+    assert str(caught.value) == expected
+
+
+def anything(value: object) -> Any:
+    """The value, of which type checkers know nothing."""
+    return value
 
 
 def test_an_entry_of_traffic_is_told_with_one() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from openai import APIStatusError, AsyncOpenAI, OpenAI
 
-from mockllm import AsyncServer, ConfigError, MockHandle, Server, Session
+from mockllm import AsyncServer, ConfigError, Mock, MockHandle, Server, Session
 from tests.support.http_library import httpx
 from tests.support.served import (
     API_KEY,
@@ -261,6 +261,8 @@ def test_a_mistake_in_an_added_mock_is_that_of_a_file(server: Server) -> None:
         server.add(usr="a", reply="x")  # type: ignore[call-arg]  # the mistake
     with pytest.raises(ConfigError, match=r"added\[\d+\] 'n': match\.user\.contain: unknown key"):
         server.add(name="n", user={"contain": "a"}, reply="x")
+    with pytest.raises(TypeError, match=r"add\(\) takes keywords only; write add\(user="):
+        server.add(Mock(reply="x"))  # type: ignore[arg-type]  # the mistake
 
 
 def test_a_likely_mistake_in_an_added_mock_is_logged(
