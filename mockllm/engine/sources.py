@@ -53,17 +53,24 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class FixedSource:
-    """A configured answer."""
+class _Configured:
+    """A configured source. Its `fixed` answer is the one to most requests, or says what the others
+    have in common."""
 
     fixed: Answer
-    outcome: Outcome = Outcome.MOCK
-    reusable: bool = True
 
     @property
     def faults(self) -> Planned:
-        """Those of the configured answer."""
+        """Those of the fixed answer."""
         return self.fixed.faults
+
+
+@dataclass(frozen=True, slots=True)
+class FixedSource(_Configured):
+    """A configured answer."""
+
+    outcome: Outcome = Outcome.MOCK
+    reusable: bool = True
 
     def answer(self, prompt: Prompt) -> Answer:
         """Return the configured answer, whatever the prompt."""
@@ -71,20 +78,14 @@ class FixedSource:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplySource:
+class ReplySource(_Configured):
     """A configured reply that depends on the tools of the request. The fixed answer is that to a
     request without tools: in the form of most tools, with its `json` as text."""
 
-    fixed: Answer
     reply: NeutralReply
     respond: Callable[[NeutralReply, Body], dict[str, Any]]
     outcome: Outcome = Outcome.MOCK
     reusable: bool = True
-
-    @property
-    def faults(self) -> Planned:
-        """Those of the fixed answer."""
-        return self.fixed.faults
 
     def answer(self, prompt: Prompt) -> Answer:
         """Return the answer in the form of the tools that `prompt` offers or forces."""
@@ -95,21 +96,15 @@ class ReplySource:
 
 
 @dataclass(frozen=True, slots=True)
-class MadeSource:
+class MadeSource(_Configured):
     """A configured reply that is made for each request. The fixed answer has examples of the texts
     that are made, and no number. `path` is that of the entry of its mock which has the reply."""
 
-    fixed: Answer
     reply: MadeReply
     respond: Callable[[NeutralReply, Body], dict[str, Any]]
     path: str = ""
     outcome: Outcome = Outcome.MOCK
     reusable: bool = False
-
-    @property
-    def faults(self) -> Planned:
-        """Those of the fixed answer."""
-        return self.fixed.faults
 
     def answer(self, prompt: Prompt) -> Answer:
         """Return an answer with examples, for those who ask whether it is a failure."""
@@ -130,22 +125,16 @@ class MadeSource:
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionSource:
+class FunctionSource(_Configured):
     """A function of the author. `source_of` returns the source of the answer that it returned, or
     raises the ValueError of a value that is none. The fixed answer is empty. `path` is like that of
     a MadeSource."""
 
-    fixed: Answer
     function: ReplyFunction
     source_of: Callable[[Any], FixedSource | ReplySource | MadeSource]
     path: str = ""
     outcome: Outcome = Outcome.MOCK
     reusable: bool = False
-
-    @property
-    def faults(self) -> Planned:
-        """Those of the fixed answer."""
-        return self.fixed.faults
 
     def answer(self, prompt: Prompt) -> Answer:
         """Return an empty answer, for those who ask whether it is a failure."""
@@ -177,7 +166,7 @@ class FunctionSource:
 
 
 MockSource = FixedSource | ReplySource | MadeSource | FunctionSource
-"""The source of the answer of one mock; the `fixed` answer is the one to most requests."""
+"""The source of the answer of one mock."""
 
 
 @dataclass(frozen=True, slots=True)
