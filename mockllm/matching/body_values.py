@@ -158,10 +158,22 @@ class ValueText(ValueTest):
 
 
 @dataclass(frozen=True, slots=True)
-class AnyValue(ValueTest):
-    """The value passes one of `tests`."""
+class _Several(ValueTest):
+    """Several tests at once, and what is the same whichever of them a value has to pass."""
 
     tests: tuple[ValueTest, ...]
+
+    @property
+    def is_slow(self) -> bool:
+        return any(test.is_slow for test in self.tests)
+
+    def effort(self, value: Any) -> int:
+        return sum(test.effort(value) for test in self.tests)
+
+
+@dataclass(frozen=True, slots=True)
+class AnyValue(_Several):
+    """The value passes one of `tests`."""
 
     def passes(self, value: Any) -> bool:
         return any(test.passes(value) for test in self.tests)
@@ -175,22 +187,13 @@ class AnyValue(ValueTest):
     def hint(self, value: Any) -> str:
         return next(filter(None, (test.hint(value) for test in self.tests)), "")
 
-    @property
-    def is_slow(self) -> bool:
-        return any(test.is_slow for test in self.tests)
-
-    def effort(self, value: Any) -> int:
-        return sum(test.effort(value) for test in self.tests)
-
     def __str__(self) -> str:
         return "one of: " + "; ".join(map(str, self.tests))
 
 
 @dataclass(frozen=True, slots=True)
-class AllValues(ValueTest):
+class AllValues(_Several):
     """The value passes all `tests`; any value passes if there are none."""
-
-    tests: tuple[ValueTest, ...]
 
     def passes(self, value: Any) -> bool:
         return all(test.passes(value) for test in self.tests)
@@ -203,13 +206,6 @@ class AllValues(ValueTest):
 
     def hint(self, value: Any) -> str:
         return next((test.hint(value) for test in self.tests if not test.passes(value)), "")
-
-    @property
-    def is_slow(self) -> bool:
-        return any(test.is_slow for test in self.tests)
-
-    def effort(self, value: Any) -> int:
-        return sum(test.effort(value) for test in self.tests)
 
     def __str__(self) -> str:
         return " and ".join(map(str, self.tests)) if self.tests else "any value"
