@@ -31,6 +31,10 @@ from mockllm.state.choosing import Candidate, Exhausted
 from mockllm.state.operations import Admit, Choose, Draw, Operation, SessionEnded
 from mockllm.state.store import HeldState, Store
 
+MAX_UNDIVIDED = 128 * 1024  # bytes of a request for which an endpoint does not pause
+
+_OUTSIDE = frozenset({ForwardRequest, FindElsewhere, DividedWork, CallFunction, FindPeer, Wait})
+"""The operations that are not for a store."""
 _new = tuple.__new__  # half the time of the class's own constructor
 
 
@@ -89,13 +93,6 @@ def operations_of_store(operations: Sequence[decision.Operation]) -> Sequence[Op
         if type(each) in _OUTSIDE:
             return None
     return operations  # type: ignore[return-value]  # all of them are those of a store
-
-
-_OUTSIDE = frozenset({ForwardRequest, FindElsewhere, DividedWork, CallFunction, FindPeer, Wait})
-"""What is not for a store."""
-
-
-MAX_UNDIVIDED = 128 * 1024  # bytes of a request for which an endpoint does not pause
 
 
 def begin(
