@@ -79,7 +79,7 @@ class Responder:
         to send an answer that is made for this request, or the question if that takes long, or if
         its faults depend on chance."""
         if isinstance(selection, RequestError):
-            return self.match(table, asked, selection)
+            return self.unmatched(table, asked.prompt, selection)
         faults, owner = self._faults_of(selection, asked)
         if not faults or not is_drawn(faults):
             return self._answered_with(table, asked, selection, faults)
@@ -180,27 +180,25 @@ class Responder:
         match = Match(Outcome.FAILED, reply, ready, selection.rule, summary, trouble=trouble)
         return Decision.by(match)
 
+    def unmatched(self, table: Table, prompt: Prompt, error: RequestError) -> Match:
+        """Return the match with the error of a prompt that nothing answers."""
+        reply, ready = make_ready(self._renderer.render_error(table.api, error))
+        return Match(
+            Outcome.UNMATCHED,
+            reply,
+            ready,
+            summary=Summary.of(prompt),
+            reusable=True,
+            near_miss=near_miss_of(error),
+        )
+
     def match(
-        self,
-        table: Table,
-        asked: Asked,
-        selection: Selection | RequestError,
-        made: Answer | None = None,
+        self, table: Table, asked: Asked, selection: Selection, made: Answer | None = None
     ) -> Match:
         """Return the match with an answer, the one that was `made` or that of the selected source,
-        without its faults; or with an error."""
+        without its faults."""
         prompt, effects = asked.prompt, asked.effects
         headers = asked.request.first_values
-        if isinstance(selection, RequestError):
-            reply, ready = make_ready(self._renderer.render_error(table.api, selection))
-            return Match(
-                Outcome.UNMATCHED,
-                reply,
-                ready,
-                summary=Summary.of(prompt),
-                reusable=True,
-                near_miss=near_miss_of(selection),
-            )
         source, rule, reusable, _ = selection
         answer = source.answer(prompt) if made is None else made
         felt: tuple[str, ...] = ()

@@ -136,14 +136,13 @@ class Chooser:
 
         def resume(choices: Sequence[Choice] | RequestError) -> Decision | Question:
             if isinstance(choices, RequestError):
-                return uncached(self._responder.match(table, asked, choices))
+                return uncached(self._responder.unmatched(table, asked.prompt, choices))
             chosen: list[Selection] = []
             for each, selection, choice in zip(*selected[:2], choices, strict=True):
                 rules = selection.candidates
                 found = self._selector.chosen(table, each, rules, choice) if rules else selection
                 if isinstance(found, RequestError):
-                    refused = asked._replace(prompt=each)
-                    return uncached(self._responder.match(table, refused, found))
+                    return uncached(self._responder.unmatched(table, each, found))
                 chosen.append(found)
             work = self._join(table, asked, selected._replace(selections=chosen))
             if asked.prompt.inputs > MAX_INPUTS_AT_ONCE:
