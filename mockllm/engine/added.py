@@ -10,7 +10,8 @@ from mockllm.config.models import AnyMock, Config, Mock
 from mockllm.engine.conditions import NEVER
 from mockllm.engine.latency import set_paces
 from mockllm.engine.mock_review import compile_rule, review_mock
-from mockllm.engine.mocks import SHARED, source_of
+from mockllm.engine.mock_sources import source_of
+from mockllm.engine.mocks import SHARED
 from mockllm.engine.pace import Pace
 from mockllm.engine.reply_review import wrong_templates
 from mockllm.engine.review import unserialisable_values

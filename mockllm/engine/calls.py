@@ -11,7 +11,7 @@ from typing import Any
 from mockllm.config.answers import WrittenAnswer
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import AnyMock
-from mockllm.engine.mocks import stream_of
+from mockllm.engine.mock_sources import stream_of
 from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.wire import jsontext
 

@@ -13,7 +13,7 @@ from mockllm.config.models import AnyMock, Mock
 from mockllm.engine.decision import PlannedFault
 from mockllm.engine.failures import why_no_error
 from mockllm.engine.faults import disrupt, written_tokens
-from mockllm.engine.mocks import source_of
+from mockllm.engine.mock_sources import source_of
 from mockllm.engine.sources import FixedSource, MockSource, entries_of, render
 from mockllm.errors import Place, Problem, warning
 from mockllm.exchange import Reply

@@ -15,7 +15,7 @@ from mockllm.config.mistakes import json_path
 from mockllm.config.models import AnyMock
 from mockllm.config.traffic import Traffic
 from mockllm.config.values import DONE, OWN_KEYS
-from mockllm.engine.mocks import stream_of
+from mockllm.engine.mock_sources import stream_of
 from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.matching.costs import MAX_CANDIDATES, MAX_COMPARED, costs_of
 from mockllm.matching.rule import Rule

@@ -1,7 +1,7 @@
 """Compiles the answers of mocks with state to scripts, and finds the keys of their state.
 
-It knows in which order a mock gives its answers. It does not know how they are rendered: that is
-`engine.mocks`.
+It knows in which order a mock gives its answers. It does not know what they are: that is
+`engine.mock_sources`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from mockllm.engine.forms import MAX_FORMS, Form, ReviewedForms, form_of
 from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
 from mockllm.engine.latency import FILE, compile_latency, set_paces
 from mockllm.engine.mock_review import compile_rule, review_mock
-from mockllm.engine.mocks import NO_SOURCE, SHARED, Table, fails, looks_back, source_of
+from mockllm.engine.mock_sources import NO_SOURCE, fails, looks_back, source_of
+from mockllm.engine.mocks import SHARED, Table
 from mockllm.engine.pace import Pace
 from mockllm.engine.reply_review import (
     Covering,

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from mockllm.config.models import AnyMock
 from mockllm.engine.added import AddedMock
 from mockllm.engine.engine import Engine
-from mockllm.engine.mocks import Table, fails, looks_back
+from mockllm.engine.mock_sources import fails, looks_back
+from mockllm.engine.mocks import Table
 from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.layers import LayeredIndex

@@ -21,7 +21,7 @@ from mockllm.engine.decision import (
 )
 from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import could_not_make, is_made, make_answer
-from mockllm.engine.mocks import source_of
+from mockllm.engine.mock_sources import source_of
 from mockllm.engine.sources import FixedSource, FunctionSource, ScriptedSource
 from mockllm.engine.template_values import Asked
 from mockllm.exchange import Reply, Request
