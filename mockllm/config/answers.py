@@ -100,13 +100,13 @@ class WrittenAnswer(ConfigObject):
     latency: AnyLatency | None = None
     """How long the answer takes; by default as long as others of the mock, or of the file."""
 
+    fault: AnyFaults | None = None
+    """What goes wrong while the answer is sent: an object, or a list of objects."""
+
     @property
     def pace(self) -> Latency | None:
         """`latency` as an object: validation has converted presets. None if nothing is written."""
         return cast("Latency | None", self.latency)
-
-    fault: AnyFaults | None = None
-    """What goes wrong while the answer is sent: an object, or a list of objects."""
 
     @property
     def faults(self) -> tuple[Fault, ...]:

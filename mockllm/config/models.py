@@ -233,8 +233,6 @@ class OpenAIEmbeddingsMock(_Mock):
     """Answers that come before the mock's own. Those without an answer take that."""
 
 
-_Name = Annotated[str, Field(min_length=1)]
-
 AnyMock = OpenAIMock | OpenAIResponseMock | AnthropicMock | OpenAIEmbeddingsMock | Mock
 
 
@@ -267,7 +265,7 @@ class Config(ConfigObject):
     list."""
     seed: StrictInt = 0
     """The seed of what is drawn at random: with equal seeds, the same happens."""
-    models: ListOrNull[_Name] = Field(default_factory=list)
+    models: ListOrNull[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
     """The models that ``/v1/models`` lists, before those that mocks name."""
     latency: AnyLatency | None = None
     """How long answers take, unless a mock says so itself. Errors take no time."""

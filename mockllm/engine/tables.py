@@ -87,12 +87,12 @@ class SharedMocks:
         self._never: list[dict[str, str]] = [{} for _ in config.mocks]
         self._require_auth = config.require_auth
 
-    def hide(self, position: int, api: API, covering: Covering) -> None:
-        """Record that the mock at `position` never answers in `api`."""
+    def note_hidden(self, position: int, api: API, covering: Covering) -> None:
+        """Note that an earlier mock hides the one at `position` in `api`."""
         self._hidden[position][api.title] = covering
 
-    def never_matches(self, position: int, api: API, reason: str) -> None:
-        """Record why the mock at `position` never answers in `api`."""
+    def note_unanswerable(self, position: int, api: API, reason: str) -> None:
+        """Note why the mock at `position` never answers in `api`, whatever comes before it."""
         self._never[position][api.word] = reason
 
     def problems(self) -> Iterator[Problem]:
@@ -223,7 +223,7 @@ class _TableReview:
         if index < self._own_count:
             self._problems.append(unanswerable.never(reason, self._listed[index].place))
         else:
-            self._shared.never_matches(index - self._own_count, self._api, reason)
+            self._shared.note_unanswerable(index - self._own_count, self._api, reason)
 
     def _review_whole(self, rule: Rule, mock: AnyMock, place: Place) -> None:
         """Review what a mock compares with the whole of a message or an input, if it does."""
@@ -250,8 +250,9 @@ def _of_other_apis(api: API, listed: Sequence[_Listed]) -> Iterator[Rule]:
 def _hidden(
     api: API, rules: Sequence[Rule], listed: Sequence[_Listed], own_count: int, shared: SharedMocks
 ) -> Iterator[Problem]:
-    """Yield the problems of mocks in the API's own list that earlier ones hide; of those that every
-    API has, tell `shared`. `listed` has the former, `own_count` of them, then the latter."""
+    """Yield the problems of mocks in the API's own list that earlier ones hide; those of mocks that
+    every API has are noted in `shared`. `listed` has the former, `own_count` of them, then the
+    latter."""
     missed: list[Rule] = []
     for rule, covering in find_shadowed(rules, missed):
         by_script = listed[covering.index].mock.fails_at_end
@@ -261,7 +262,7 @@ def _hidden(
         else:
             is_default = bool(rule.predicates) and not covering.predicates
             hiding = Covering(covering.label, is_default, by_script)
-            shared.hide(rule.index - own_count, api, hiding)
+            shared.note_hidden(rule.index - own_count, api, hiding)
     if api is not _CONVERSATIONS[0]:  # those that every API has are told of once
         missed = [rule for rule in missed if rule.index < own_count]
     if missed:
