@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockllm import redaction
 from mockllm.redaction import (
     HIDDEN,
     MAX_PATH,
@@ -318,3 +319,27 @@ def test_deep_values_are_redacted() -> None:
         assert isinstance(redacted, list)
         redacted = redacted[0]
     assert redacted == {"password": HIDDEN}
+
+
+words = st.sampled_from(
+    [
+        "Bearer",
+        "basic",
+        "abcdefgh1",
+        "sk-abcdefghij0123456789",
+        "API_KEY=abc",
+        "x?token=a",
+        "://a:b@c",
+    ]
+)
+spaces = st.sampled_from([" ", "  ", "\n", "\u3000", ",", '"', ""])
+
+
+@given(st.lists(st.tuples(words, spaces)), st.integers(1, 30))
+def test_a_long_text_is_redacted_in_pieces(parts: list[tuple[str, str]], most: int) -> None:
+    text = "".join(map("".join, parts))
+    whole = redact_words(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redaction, "MAX_AT_ONCE", most)
+        assert redact_words(text) == whole
+        assert "".join(redaction._pieces(text)) == text

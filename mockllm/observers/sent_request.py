@@ -12,13 +12,15 @@ from mockllm.errors import RequestError
 from mockllm.exchange import Request
 from mockllm.observers.entries import Entry, FindEarlier
 from mockllm.observers.sent_credentials import credentials_of, hideable
+from mockllm.pieces import finish
 from mockllm.prompt import Prompt
 from mockllm.providers import APIS, normalise
 from mockllm.providers.api import API
 from mockllm.providers.routes import Routes
 from mockllm.redaction import hide_known, redact_json, redact_words
 from mockllm.state.session_names import split_request
-from mockllm.wire import jsontext
+from mockllm.wire.json_encoding import dumps_in_pieces
+from mockllm.wire.json_pieces import loads_in_pieces
 
 _ROUTES = Routes((path, api) for api in APIS for path in api.routes)
 
@@ -75,11 +77,12 @@ class SentRequest:
         if not raw:
             return b"", None
         try:
-            value = redact_json(jsontext.loads(raw), self.known)
+            # a thread that reads much holds the interpreter for no more than a piece
+            value = redact_json(finish(loads_in_pieces(raw)), self.known)
         except ValueError:
             text = redact_words(raw.decode("utf-8", "replace"), self.known)
             return text.encode(), text
-        return jsontext.dumps(value), value
+        return b"".join(dumps_in_pieces(value)), value
 
     @cached_property
     def prompt(self) -> Prompt | None:
