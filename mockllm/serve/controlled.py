@@ -23,6 +23,7 @@ from mockllm.serve.distant_calls import DistantCalls
 from mockllm.serve.distant_changes import DistantChanges
 from mockllm.serve.gates import Gates
 from mockllm.serve.shared_changes import SharedChanges
+from mockllm.serve.turns import Turns
 from mockllm.serve.waiting import wait_for_gate, wait_unless_stopped
 
 TOKEN_VARIABLE = "MOCKLLM_CONTROL_TOKEN"  # noqa: S105  # its name
@@ -89,7 +90,7 @@ def turn_on(
         calls,
         service.clock,
         service.gates,
-        _Waiting(calls, service.gates),
+        _Waiting(calls, service.gates, service.turns),
         _name_session,
         strict_config=settings.strict_config,
         allows_templates=settings.allows_templates,
@@ -108,7 +109,8 @@ class Calls(KnownCalls, Protocol):
 class _Waiting:
     """Waits for the control API, in the loop of the server."""
 
-    def __init__(self, calls: Calls | None, gates: Gates) -> None:
+    def __init__(self, calls: Calls | None, gates: Gates, turns: Turns) -> None:
+        self._turns = turns
         self._working = asyncio.Lock()
         self._calls = calls
         self._gates = gates
@@ -129,7 +131,8 @@ class _Waiting:
         async with self._working:
             worker = ThreadPoolExecutor(1, "mockllm-control")
             try:
-                return await asyncio.get_running_loop().run_in_executor(worker, work)
+                with self._turns.beside():
+                    return await asyncio.get_running_loop().run_in_executor(worker, work)
             finally:
                 worker.shutdown(wait=False)
 

@@ -30,6 +30,8 @@ import asyncio
 import gc
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any
@@ -63,6 +65,7 @@ class Turns:
         self._is_renewing = False
         self._leftovers: list[list[Any]] = []
         self._collections = _Collections()
+        self._beside = 0
 
     @property
     def left(self) -> float:
@@ -77,8 +80,17 @@ class Turns:
 
     @property
     def has_large_body(self) -> bool:
-        """True while a large body is in work, or let go of."""
-        return self._collections.are_delayed
+        """True while a large body is in work, or let go of, or a thread has large values."""
+        return self._collections.are_delayed or self._beside > 0
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Know, as long as the context is open, that a thread works on large values."""
+        self._beside += 1
+        try:
+            yield
+        finally:
+            self._beside -= 1
 
     def begin_large(self) -> None:
         """Begin no full collection until the leftovers of a large body are let go of."""

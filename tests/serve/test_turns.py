@@ -359,3 +359,11 @@ async def test_collections_that_are_off_stay_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+async def test_a_thread_with_large_values_delays_full_collections() -> None:
+    turns = Turns()
+    with turns.beside(), turns.beside():
+        assert turns.has_large_body
+        assert gc.isenabled()  # young objects are collected, in whichever thread makes them
+    assert not turns.has_large_body

@@ -146,7 +146,7 @@ class Desk:
             try:
                 return work(), None
             except ControlError as exc:
-                return None, exc
+                return None, exc.with_traceback(None)  # what it refers to is let go of here
 
         def resume(results: Sequence[Any]) -> Decision | Question:
             ((result, error),) = results

@@ -162,8 +162,11 @@ def _with_call(
         call = next(iter(reading.after(number - 1)), None) if number else None
         if call is None or call.number != number:
             raise not_found(f"call {text!r:.40}", ": it is no longer kept, or never was")
+        size = call.body_size  # it is made again, so that who reads it lets go of it
         return desk.look(
-            [call], lambda calls: show(call), is_large=lambda size: call.body_size > size
+            reading.after(number - 1),
+            lambda calls: show(next(iter(calls))),
+            is_large=lambda most: size > most,
         )
 
     return desk.read(asked.scope(), find)
