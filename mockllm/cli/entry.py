@@ -26,7 +26,7 @@ def run() -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as for a job in the background
             signal.signal(number, _exit)
     gc.disable()  # as `main` does: collections would take a tenth of the imports
-    # plugins observe the validations of a program; to search all distributions for some takes 10 ms
+    # plugins observe what a program validates; to search for some takes milliseconds
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         from mockllm.cli.main import main  # takes some tenths of a second

@@ -33,7 +33,7 @@ def read_files(*paths: str | Path) -> tuple[Config, list[Problem]]:
         found = FileData(None, ())
         try:
             found = read_file(file)
-            read.append((str(file), Config.from_dict(found.data, file=str(file))))
+            read.append((str(file), Config.from_read(found.data, file=str(file))))
             problems += found.problems
         except ConfigError as exc:
             problems += found.with_others(exc.problems)

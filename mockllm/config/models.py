@@ -46,6 +46,7 @@ from mockllm.config.reply import AnyReply
 from mockllm.config.session_values import checked_session, checked_session_header
 from mockllm.config.traffic import Traffic
 from mockllm.config.values import (
+    MAX_NESTING,
     ChunkSize,
     ListOrNull,
     Name,
@@ -53,6 +54,7 @@ from mockllm.config.values import (
     OptionalSDKObject,
 )
 from mockllm.errors import NOWHERE, ConfigError, Place, Problem, Severity
+from mockllm.wire.jsontext import is_shallow
 
 
 class _Match(Conditions):
@@ -283,8 +285,21 @@ class Config(ConfigObject):
         Raises:
             ConfigError: `data` is invalid; the error has all mistakes.
         """
+        return cls._validated(data, file, Sharing())
+
+    @classmethod
+    def from_read(cls, data: Any, *, file: str) -> Self:
+        """Do what `from_dict` does with what was read from `file`, and keep parts of it.
+
+        Raises:
+            ConfigError: as `from_dict` does.
+        """
+        return cls._validated(data, file, Sharing(is_own=is_shallow(data, MAX_NESTING)))
+
+    @classmethod
+    def _validated(cls, data: Any, file: str, sharing: Sharing) -> Self:
         try:
-            config = cls.model_validate(data, context=Sharing())
+            config = cls.model_validate(data, context=sharing)
         except ValidationError as exc:
             raise ConfigError(tuple(problems(exc, cls, data, file))) from exc
         for field in MOCK_FIELDS:
@@ -304,7 +319,7 @@ class Config(ConfigObject):
         """
         read = read_file(path)
         try:
-            config = cls.from_dict(read.data, file=str(path))
+            config = cls.from_read(read.data, file=str(path))
         except ConfigError as exc:
             raise ConfigError(read.with_others(exc.problems)) from exc
         if any(problem.severity is Severity.ERROR for problem in read.problems):

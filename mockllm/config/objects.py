@@ -21,7 +21,7 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from mockllm.config.values import without_own_keys
+from mockllm.config.values import Context, without_own_keys
 from mockllm.errors import ConfigError
 
 OWN_KEYS_SCHEMA: JsonDict = {"patternProperties": {"^[_$]": {}}}
@@ -33,14 +33,15 @@ _INSTANCES = 30
 _set = object.__setattr__  # the objects are frozen
 
 
-class Sharing:
+class Sharing(Context):
     """What the objects of one configuration have in common, kept once: 850 bytes less of a mock.
 
-    It is the context of a validation (`ValidationInfo.context`), so that objects are small while
-    what they are read from is still in memory.
+    It is the context of a validation, so that objects are small while what they are read from is
+    still in memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_own: bool = False) -> None:
+        self.is_own = is_own
         self._names: dict[frozenset[str], set[str]] = {}
         self._blank: dict[type[BaseModel], tuple[dict[str, Any], Sequence[tuple[str, Any]]]] = {}
 

@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     GetJsonSchemaHandler,
     PlainValidator,
+    ValidationInfo,
     WithJsonSchema,
 )
 from pydantic.config import JsonDict
@@ -74,7 +75,17 @@ Name = Annotated[str, AfterValidator(_expect_unicode)]
 """The name of a mock or of an entry of traffic, which logs, journals and the control API show."""
 
 
-def _as_object(value: Any) -> Any:
+class Context:
+    """What is known of the data that are validated: the context (`ValidationInfo.context`)."""
+
+    is_own: bool = False
+    """True if they are JSON that nobody else has, of at most `MAX_NESTING` levels: then they are
+    kept without a copy."""
+
+
+def _as_own_data(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(info.context, Context) and info.context.is_own:
+        return value
     return _as_data(value)
 
 
@@ -94,10 +105,10 @@ def _as_event(value: Any) -> Any:
     return _as_data(value)
 
 
-def _as_input(value: Any) -> Any:
+def _as_input(value: Any, info: ValidationInfo) -> Any:
     if not isinstance(value, (str, list, tuple)):
         raise PydanticCustomError("input_type", "expected a string or a list")
-    return _as_data(value)
+    return _as_own_data(value, info)
 
 
 class AlsoWritten:
@@ -153,7 +164,7 @@ if TYPE_CHECKING:  # type checkers allow SDK objects, which validation converts 
     OptionalSDKInput = SDKInput | None
 else:
     JSONValue = Annotated[Any, BeforeValidator(as_json)]
-    SDKObject = Annotated[dict[str, Any], BeforeValidator(_as_object)]
+    SDKObject = Annotated[dict[str, Any], BeforeValidator(_as_own_data)]
     SDKInput = Annotated[str | list[Any], BeforeValidator(_as_input)]
     OptionalSDKObject = SDKObject  # may be left out, but null is a mistake, not "anything"
     OptionalSDKInput = SDKInput

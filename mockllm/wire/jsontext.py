@@ -26,6 +26,7 @@ embeddings."""
 MAX_LEVELS = 1024
 """Maximum depth of lists and objects that orjson decodes."""
 
+_ENCODED_LEVELS = 254  # the maximum depth that orjson encodes
 _PIECE = 128 * 1024  # bytes; a text split at every quote takes thirty times its size
 
 _SURROGATE = re.compile(
@@ -184,6 +185,18 @@ def canonical(value: Any) -> bytes:
         return orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONEncodeError, RecursionError):
         return _dumps_deep(value, canonical=True)
+
+
+def is_shallow(value: Any, levels: int) -> bool:
+    """True if a value has no more than so many levels of lists and objects, and nothing in it that
+    JSON has not. To decide that takes as long as to encode the value."""
+    for _ in range(_ENCODED_LEVELS - levels):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False
+    return True
 
 
 def find_unserialisable(value: Any) -> Iterator[tuple[list[int | str], str]]:

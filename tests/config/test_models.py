@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion
 
-from mockllm import Config, HeaderMatch, MatchType, OpenAIMock, OpenAIRequestMatch
+from mockllm import Config, ConfigError, HeaderMatch, MatchType, OpenAIMock, OpenAIRequestMatch
 from mockllm.config.values import MAX_NESTING
 from tests.support.configs import MESSAGE, MOCK, mistakes, nested
 
@@ -101,6 +101,39 @@ def test_mocks_that_share_what_is_equal_are_those_that_do_not(data: dict[str, An
         written = [(each.model_fields_set, each.match.model_fields_set) for each in (one, other)]
         assert written[0] == written[1]
         assert one.has_state == other.has_state
+
+
+@given(st.fixed_dictionaries({"openai": st.lists(_MOCKS), "anthropic": st.lists(_MOCKS)}))
+def test_what_is_read_is_validated_as_what_is_given(data: dict[str, Any]) -> None:
+    read, given_by = Config.from_read(data, file="a.json"), Config.from_dict(data, file="a.json")
+
+    assert repr(read) == repr(given_by)
+
+
+@pytest.mark.parametrize("levels", [MAX_NESTING, MAX_NESTING + 1])
+def test_a_response_that_is_read_may_be_as_deep_as_one_that_is_given(levels: int) -> None:
+    data = {"openai": [MOCK | {"response": nested(levels)}]}
+    found: list[str] = []
+    for validated in (Config.from_dict, Config.from_read):
+        try:
+            found.append(repr(validated(data, file="a.json")))
+        except ConfigError as exc:
+            found.append(str(exc))
+
+    assert found[0] == found[1]
+    assert ("nested deeper" in found[0]) == (levels > MAX_NESTING)
+
+
+def test_only_what_is_read_is_kept_without_a_copy() -> None:
+    """A caller may change theirs afterwards."""
+    choices: list[Any] = []
+    data = {"openai": [MOCK | {"response": {"choices": choices}}]}
+    [read], [given_by] = Config.from_read(data, file="a").openai, Config.from_dict(data).openai
+
+    assert read.answer is not None
+    assert given_by.answer is not None
+    assert read.answer["choices"] is choices
+    assert given_by.answer["choices"] is not choices
 
 
 def test_a_mock_that_is_read_is_small() -> None:

@@ -343,3 +343,19 @@ def test_values_are_many_from_a_number_on(value: Any, most: int) -> None:
         return 1 + (sum(map(count, inner)) if isinstance(value, (dict, list)) else 0)
 
     assert jsontext.has_many_values(value, most) is (count(value) > most)
+
+
+@pytest.mark.parametrize(
+    ("value", "levels", "expected"),
+    [
+        (1, 0, True),
+        ([], 0, False),
+        ({"a": [1]}, 2, True),
+        ({"a": [[]]}, 2, False),
+        ([{"a": [None]}, [[1]]], 3, True),
+        ([{"a": [None]}, [[1]]], 2, False),
+        (object(), 200, False),
+    ],
+)
+def test_the_levels_of_a_value_are_counted(value: Any, levels: int, expected: bool) -> None:
+    assert jsontext.is_shallow(value, levels) is expected
