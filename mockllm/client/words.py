@@ -15,9 +15,10 @@ from mockllm.config.objects import ConfigObject
 from mockllm.endpoints.control.verify import MAX_WAIT
 from mockllm.errors import ConfigError, Problem, RemoteError, closest, did_you_mean
 from mockllm.observers.selection import is_id
+from mockllm.observers.verification import Times
 from mockllm.serve.checks import WAIT, check_waiting
+from mockllm.serve.mock_assertions import MockAssertions
 from mockllm.serve.session import BaseURLs
-from mockllm.serve.verifiable import expected_times
 
 NOT_OPEN = "session_not_open"
 """The code of the error that a session must be open for what is asked."""
@@ -200,7 +201,7 @@ class RemoteWords(BaseURLs):
             raise RuntimeError(f"the session {self._session!r} has ended") from exc
 
 
-class RemoteMock:
+class RemoteMock(MockAssertions):
     """One mock of a server in another process, as a test asks about it, in the words of a
     `MockHandle`. In a session, only the requests of that session count."""
 
@@ -247,46 +248,12 @@ class RemoteMock:
         """True if the mock answered a request."""
         return self.requests > 0
 
-    def assert_called(
-        self,
-        *,
-        times: int | None = None,
-        at_least: int | None = None,
-        at_most: int | None = None,
-    ) -> None:
-        """Fail unless the mock was called, `times` times, or within the bounds if there are any."""
+    def _assert_number(self, times: Times, *, requests: bool) -> None:
         __tracebackhide__ = True
-        self._assert("called", times, at_least, at_most)
-
-    def assert_called_once(self) -> None:
-        """Fail unless the mock was called exactly once; retries do not count."""
-        __tracebackhide__ = True
-        self._assert("called", 1, None, None)
-
-    def assert_not_called(self) -> None:
-        """Fail if the mock was called."""
-        __tracebackhide__ = True
-        self._assert("called", 0, None, None)
-
-    def assert_requested(
-        self,
-        *,
-        times: int | None = None,
-        at_least: int | None = None,
-        at_most: int | None = None,
-    ) -> None:
-        """Fail unless the mock answered requests, like `assert_called`, but retries count too."""
-        __tracebackhide__ = True
-        self._assert("requested", times, at_least, at_most)
-
-    def _assert(
-        self, what: str, times: int | None, at_least: int | None, at_most: int | None
-    ) -> None:
-        __tracebackhide__ = True
-        exactly, least, most = expected_times(times, at_least, at_most)
+        exactly, least, most = times
         numbers = {"times": exactly, "at_least": least, "at_most": most}
         given = {name: number for name, number in numbers.items() if number is not None}
-        self._owner._verify(what, mock=self.id, **given)
+        self._owner._verify("requested" if requests else "called", mock=self.id, **given)
 
     def _count(self, what: str) -> int:
         found: int = self._owner._verify("called", mock=self.id, at_least=0)[what]

@@ -17,13 +17,13 @@ from mockllm.observers.calls import Call
 from mockllm.observers.journal import Record
 from mockllm.observers.subjects import subject_of
 from mockllm.observers.verification import Subject, Times
-from mockllm.serve.checks import WAIT, check_number, check_waiting, fail
+from mockllm.serve.checks import WAIT, check_waiting, fail
 from mockllm.serve.functions import frames_below
 from mockllm.serve.gate_handles import AsyncGate, Gate
 from mockllm.serve.gates import Gates
+from mockllm.serve.mock_assertions import MockAssertions
 
 T = TypeVar("T")
-_ONCE = Times(exactly=1)
 
 
 class Verifiable:
@@ -216,7 +216,7 @@ class AsyncWaiting(Verifiable):
         raise NotImplementedError
 
 
-class MockHandle:
+class MockHandle(MockAssertions):
     """One mock, as a test asks about it: in a session, only the requests of that session count.
 
     A call and the retries of it that an SDK makes are one call, and several requests.
@@ -273,39 +273,7 @@ class MockHandle:
         """True if the mock answered a request."""
         return bool(self.calls)
 
-    def assert_called(
-        self,
-        *,
-        times: int | None = None,
-        at_least: int | None = None,
-        at_most: int | None = None,
-    ) -> None:
-        """Fail unless the mock was called, `times` times, or within the bounds if there are any."""
-        __tracebackhide__ = True
-        self._assert_number(expected_times(times, at_least, at_most))
-
-    def assert_called_once(self) -> None:
-        """Fail unless the mock was called exactly once; retries do not count."""
-        __tracebackhide__ = True
-        self._assert_number(_ONCE)
-
-    def assert_not_called(self) -> None:
-        """Fail if the mock was called."""
-        __tracebackhide__ = True
-        self._assert_number(Times(exactly=0))
-
-    def assert_requested(
-        self,
-        *,
-        times: int | None = None,
-        at_least: int | None = None,
-        at_most: int | None = None,
-    ) -> None:
-        """Fail unless the mock answered requests, like `assert_called`, but retries count too."""
-        __tracebackhide__ = True
-        self._assert_number(expected_times(times, at_least, at_most), requests=True)
-
-    def _assert_number(self, times: Times, *, requests: bool = False) -> None:
+    def _assert_number(self, times: Times, *, requests: bool) -> None:
         __tracebackhide__ = True
         record, subject = self._owner._read(), self._subject()
         fail(verification.wrong_number(record, subject, times, requests=requests))
@@ -351,22 +319,3 @@ def _first_error(record: Record) -> BaseException | None:
             # which has further ones if it was raised from here before
             return call.error.with_traceback(frames_below(call.error.__traceback__, __name__))
     return None
-
-
-def expected_times(times: int | None, at_least: int | None, at_most: int | None) -> Times:
-    """Return the expectation of a test; without any, that it is at least once.
-
-    Raises:
-        TypeError: `times` is combined with a bound, or one of them is not a number.
-        ValueError: the bounds exclude every number.
-    """
-    for given in (times, at_least, at_most):
-        if given is not None:
-            check_number(given, int, "a number of calls")
-    if times is None and at_least is None and at_most is None:
-        return Times(at_least=1)
-    if times is not None and (at_least is not None or at_most is not None):
-        raise TypeError("times= cannot be combined with at_least= or at_most=")
-    if at_least is not None and at_most is not None and at_least > at_most:
-        raise ValueError(f"no number is at least {at_least} and at most {at_most}")
-    return Times(times, at_least, at_most)
