@@ -26,8 +26,10 @@ of a 205 has a length of 0."""
 
 class HeaderParts(NamedTuple):
     """Header lines that differ from those of other requests in the `values` of these `names`, which
-    follow each other. They are joined when they are asked for, as those of few requests are."""
+    follow each other. They are joined when they are asked for, as those of few requests are. Heads
+    of one `shape` differ in nothing else; its number is that of one server."""
 
+    shape: int
     before: Headers
     names: tuple[bytes, ...]
     values: tuple[bytes, ...]

@@ -36,6 +36,7 @@ Example: a client sends ``GET / HTTP/1.1``, ``Host: localhost``, ``X-Request-Id:
 from __future__ import annotations
 
 import re
+from itertools import count
 from typing import NamedTuple
 
 from mockllm.bounded_cache import BoundedCache, Patience
@@ -69,8 +70,9 @@ class Shape(NamedTuple):
     """What heads have in common that differ in the values of some lines in one place: the request
     line, the bytes around this place, and the names of the headers in it, whose values `between`
     finds. `headers_before` and `headers_after` are around it, `values` those of all of them. The
-    `length` is that of the body; None if it is one of the values that differ."""
+    `length` is that of the body; if it is one of the values that differ, the one at `length_at`."""
 
+    number: int
     line: RequestLine
     before: bytes
     after: bytes
@@ -79,8 +81,17 @@ class Shape(NamedTuple):
     headers_before: Headers
     headers_after: Headers
     values: dict[bytes, bytes]
-    length: int | None
+    length: int
+    length_at: int | None
     keep_alive: bool
+
+
+class Shaped(NamedTuple):
+    """A head of a shape: its values that differ from those of others, and its size in bytes."""
+
+    shape: Shape
+    values: tuple[bytes, ...]
+    size: int
 
 
 class _Lines(NamedTuple):
@@ -103,6 +114,7 @@ class HeadCache(Patience):
         self._framings = BoundedCache[Framing, bool](MAX_PARTS_SIZE)
         self._names = BoundedCache[bytes, bytes](MAX_PARTS_SIZE)  # a client's spelling: lower case
         self._shapes: list[Shape] = []  # the latest first
+        self._numbers = count()  # of shapes
         self._latest = b""  # the head that was found whole
         self._latest_head: Head | None = None  # the same
         self._last: _Lines | None = None  # that was put together
@@ -169,26 +181,34 @@ class HeadCache(Patience):
         if len(data) <= MAX_CACHED_HEAD:
             self._whole.offer(data, head, lambda: _size(data, len(head.headers)))
 
-    def _by_shape(self, data: bytes) -> Head | None:
+    def shape_of(self, data: bytes) -> Shaped | None:
+        """Find the shape of the head that `data` begins with; None if it has none yet, or it is too
+        large."""
         for shape in self._shapes:
-            line, before, after, names, between, first, last, around, length, keep_alive = shape
+            before = shape.before
             if not data.startswith(before):
                 continue
-            found = between.match(data, len(before))
-            if found is None or not data.startswith(after, end := found.end()):
-                continue
-            size = end + len(after)
-            if size > self._limits.head:
-                return None
-            own = found.groups()
-            values = around.copy()
-            for name, value in zip(names, own):  # noqa: B905  # `strict` costs 0.2 µs
-                values[name] = value
-            if length is None:
-                length = int(values[b"content-length"])
-            lines = _new(HeaderParts, (first, names, own, last))
-            return _new(Head, (line, lines, values, size, length, (), keep_alive, False))
+            found = shape.between.match(data, len(before))
+            if found is not None and data.startswith(after := shape.after, end := found.end()):
+                size = end + len(after)
+                if size > self._limits.head:
+                    return None
+                return _new(Shaped, (shape, found.groups(), size))
         return None
+
+    def _by_shape(self, data: bytes) -> Head | None:
+        shaped = self.shape_of(data)
+        if shaped is None:
+            return None
+        shape, own, size = shaped
+        number, line, _, _, names, _, first, last, around, length, length_at, keep_alive = shape
+        values = around.copy()
+        for name, value in zip(names, own):  # noqa: B905  # `strict` costs 0.2 µs
+            values[name] = value
+        if length_at is not None:
+            length = int(own[length_at])
+        lines = _new(HeaderParts, (number, first, names, own, last))
+        return _new(Head, (line, lines, values, size, length, (), keep_alive, False))
 
     def _note_shape(self, lines: _Lines, head: Head) -> None:
         """Keep what a head that was put together has in common with the last one, if that is most
@@ -222,6 +242,7 @@ class HeadCache(Patience):
         ]
         around = head.headers[:start] + head.headers[end:]
         return Shape(
+            next(self._numbers),
             head.line,
             b"".join(line + b"\r\n" for line in (first, *others[:start])),
             b"".join(b"\r\n" + line for line in others[end:]) + END,
@@ -230,7 +251,8 @@ class HeadCache(Patience):
             head.headers[:start],
             head.headers[end:],
             dict(around),
-            None if b"content-length" in names else head.length,
+            head.length or 0,
+            names.index(b"content-length") if b"content-length" in names else None,
             head.keep_alive,
         )
 

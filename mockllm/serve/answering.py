@@ -154,6 +154,7 @@ class Answering(PacedAnswers):
             is_last = http.is_idle
             if self._read is not None and match.reusable and is_last:
                 service.repeats.offer(self._read, request, decision)
+                service.alike.offer(request, decision)
             data = ready.finish(fresh)
             if session or admission is not None or service.is_observed:
                 self._conclude(request, decision, started, decided, fresh)

@@ -27,6 +27,7 @@ from mockllm.limits import Limits
 from mockllm.observers.journal import Journal
 from mockllm.observers.metrics import Meter
 from mockllm.redaction import redact_target
+from mockllm.serve.alike import Alike
 from mockllm.serve.clock import Clock
 from mockllm.serve.fresh_values import FreshValueSource
 from mockllm.serve.functions import Functions
@@ -110,6 +111,7 @@ class Service:
         self.heads = HeadCache(self.limits, reuse=app.reuses)
         self.frames = SharedFrames(make_template=body_template)
         self.repeats = Repeats(app, journal, meter)
+        self.alike = Alike(app, self.heads, self.observes, meter)
         self.performer = performer or NoPeers()
         self.turns = turns or Turns()
         self.functions = Functions()
@@ -235,6 +237,7 @@ class Service:
         request that arrives until then is answered with ``Connection: close``."""
         self.draining = True
         self.repeats.close()
+        self.alike.close()
         self.gates.stop()  # what is held would use up the time of all others
         self.last_call = last_call
         self.app.is_ready = False

@@ -58,12 +58,21 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         if self._unwritten:
             self.write_kept()
         if self.phase is IDLE:
-            repeats = self._service.repeats
+            repeats, alike = self._service.repeats, self._service.alike
             if repeats.rest:
                 repeats.rest -= 1
             else:
                 repeat = repeats.find(data)
                 if repeat is not None and self._can_repeat():
+                    self._send_again(repeat)
+                    return
+                self._read = data
+            if alike.rest:
+                alike.rest -= 1
+            else:
+                repeat = alike.find(data)
+                if repeat is not None and self._can_repeat():
+                    self._read = None
                     self._send_again(repeat)
                     return
                 self._read = data

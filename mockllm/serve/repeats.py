@@ -13,11 +13,12 @@ write, is kept with its answer when it comes for the second time. What it is ans
 on nothing but these bytes, as `App.repeats` says, until something changes (`state.change_count`);
 then all are dropped. The connection must have nothing else to do, and the peer must read.
 
-There are three caches on the way of a request, and the outermost that has something wins:
+There are four caches on the way of a request, and the outermost that has something wins:
 
-1. this one, by the whole read: 5 µs less than with the other two (`small` in the benchmarks);
-2. the heads (`http1.head_cache`), by the bytes of a head, whatever the body;
-3. the matches (`engine.match_cache`), by the body and the headers that matter.
+1. this one, by the whole read: 5 µs less than with the last two (`small` in the benchmarks);
+2. `serve.alike`, by the read without the values of headers that nothing reads;
+3. the heads (`http1.head_cache`), by the bytes of a head, whatever the body;
+4. the matches (`engine.match_cache`), by the body and the headers that matter.
 
 What the journal and the metrics have of such a request differs from the one before in its time and
 its number alone, so all else is prepared once.
@@ -53,10 +54,10 @@ SAMPLES = 64  # bytes of a longer one
 
 
 class Repeat(NamedTuple):
-    """A read, the request that it was, and the decision that is answered with the `ready` bytes.
-    `stores` is True if its responses are stored. `matches` counts it, unless that is None. So does
-    `counted`, for the metrics; if that is None, they count it as a new one. `entry` is what the
-    journal has of it."""
+    """The `data` by which a request is found, such a request, and the decision that is answered
+    with the `ready` bytes. `stores` is True if its responses are stored. `matches` counts it,
+    unless that is None. So does `counted`, for the metrics; if that is None, they count it as a new
+    one. `entry` is what the journal has of it."""
 
     data: bytes
     request: Request
@@ -68,8 +69,8 @@ class Repeat(NamedTuple):
     counted: Row | None
 
 
-class Repeats(Patience):
-    """The reads of all connections of a server that were answered at least twice, prepared for its
+class RepeatCache(Patience):
+    """Requests of all connections of a server that were answered at least twice, prepared for its
     `journal` and its `meter`, if there are some."""
 
     def __init__(
@@ -86,56 +87,74 @@ class Repeats(Patience):
         self._version = -1
         self._begin_anew()
 
-    def _begin_anew(self) -> None:
-        self._version = self._changes.known
-        self._reads = BoundedCache[Hashable, Repeat](MAX_BYTES, max_seen=MAX_SEEN)
-        self._get = self._reads.get
-
     def __len__(self) -> int:
-        return len(self._reads)
-
-    def find(self, data: bytes) -> Repeat | None:
-        """Return how `data` was answered before; None if it must be parsed."""
-        is_short = len(data) <= MAX_HASHED
-        repeat = self._get(data if is_short else _sample(data))
-        if repeat is None or not (is_short or repeat.data == data):
-            self.note_in_vain()
-            return None
-        self._in_vain = 0
-        if self._version != self._changes.latest():
-            self._begin_anew()
-            return None
-        return repeat
-
-    def offer(self, data: bytes, request: Request, decision: Decision) -> None:
-        """Keep a read that was exactly this request, whose answer was ready, if it was offered
-        before and may be repeated."""
-        if not self._is_used or len(data) > MAX_READ:
-            return
-        if self._version != self._changes.known:  # what comes later does not hold for it
-            self._begin_anew()
-        key = data if len(data) <= MAX_HASHED else _sample(data)
-        if self._reads.is_new(key) or decision.ready is None:
-            return
-        app = self._app
-        if app.repeats(request, decision):
-            stores = request.path in app.responses.paths
-            is_match = decision.match.outcome is not Outcome.NOT_FOUND
-            matches = app.engine.match_cache if is_match else None
-            journal, meter = self._journal, self._meter
-            entry = None if journal is None else journal.prepare(request, decision)
-            counted = None if meter is None else meter.prepare(request, decision.match)
-            ready = decision.ready
-            repeat = Repeat(data, request, decision, ready, stores, matches, entry, counted)
-            size = sum(step.size for step in decision.reply.steps)
-            self._reads.add(key, repeat, PER_ENTRY + 2 * len(data) + COPIES * size)
+        return len(self._kept)
 
     def close(self) -> None:
         """Forget all, and keep nothing more: the server stops, and says so in each answer."""
         self._is_used = False
         self._begin_anew()
 
+    def _begin_anew(self) -> None:
+        self._version = self._changes.known
+        self._kept = BoundedCache[Hashable, Repeat](MAX_BYTES, max_seen=MAX_SEEN)
+        self._get = self._kept.get
 
-def _sample(data: bytes) -> tuple[int, bytes, bytes]:
+    def _is_latest(self) -> bool:
+        """Return True if nothing has changed; all is dropped otherwise."""
+        if self._version == self._changes.latest():
+            return True
+        self._begin_anew()
+        return False
+
+    def _is_new(self, key: Hashable) -> bool:
+        """Return True if nothing was offered with this key, since something changed."""
+        if self._version != self._changes.known:  # what comes later does not hold for it
+            self._begin_anew()
+        return self._kept.is_new(key)
+
+    def _prepare(self, data: bytes, request: Request, decision: Decision) -> Repeat:
+        """Return what is kept of a request, which is found by `data`, and whose answer is ready."""
+        app, ready = self._app, decision.ready
+        assert ready is not None
+        stores = request.path in app.responses.paths
+        is_match = decision.match.outcome is not Outcome.NOT_FOUND
+        matches = app.engine.match_cache if is_match else None
+        journal, meter = self._journal, self._meter
+        entry = None if journal is None else journal.prepare(request, decision)
+        counted = None if meter is None else meter.prepare(request, decision.match)
+        return Repeat(data, request, decision, ready, stores, matches, entry, counted)
+
+    def _add(self, key: Hashable, repeat: Repeat) -> None:
+        size = sum(step.size for step in repeat.decision.reply.steps)
+        self._kept.add(key, repeat, PER_ENTRY + 2 * len(repeat.data) + COPIES * size)
+
+
+class Repeats(RepeatCache):
+    """Whole reads, and how they were answered."""
+
+    def find(self, data: bytes) -> Repeat | None:
+        """Return how `data` was answered before; None if it must be parsed."""
+        is_short = len(data) <= MAX_HASHED
+        repeat = self._get(data if is_short else sample(data))
+        if repeat is None or not (is_short or repeat.data == data):
+            self.note_in_vain()
+            return None
+        self._in_vain = 0
+        return repeat if self._is_latest() else None
+
+    def offer(self, data: bytes, request: Request, decision: Decision) -> None:
+        """Keep a read that was exactly this request, whose answer was ready, if it was offered
+        before and may be repeated."""
+        if not self._is_used or len(data) > MAX_READ:
+            return
+        key = data if len(data) <= MAX_HASHED else sample(data)
+        if self._is_new(key) or decision.ready is None:
+            return
+        if self._app.repeats(request, decision):
+            self._add(key, self._prepare(data, request, decision))
+
+
+def sample(data: bytes) -> tuple[int, bytes, bytes]:
     """Return bytes from all over `data`, all of its end, and its length."""
     return len(data), data[:: len(data) // SAMPLES], data[-SAMPLES:]

@@ -6,7 +6,7 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count, pairwise
 from typing import Any, cast
 
@@ -19,33 +19,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from mockllm import AsyncServer, bounded_cache
 from mockllm.app import App
 from mockllm.config.models import Config
-from mockllm.endpoints.metrics import MetricsPage
-from mockllm.engine.added import AddedMock, compile_added
-from mockllm.engine.decision import Exchange, Match, Outcome
+from mockllm.engine.added import compile_added
+from mockllm.engine.decision import Match, Outcome
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import Loaded, load
-from mockllm.engine.traffic import compile_traffic
 from mockllm.exchange import Request
-from mockllm.observers.entries import Kept
-from mockllm.observers.journal import Journal
-from mockllm.observers.lateness import Lateness
-from mockllm.observers.metric_cells import (
-    DURATION,
-    INPUT,
-    OPERATIONS_AT,
-    OUTPUT,
-    RETRIES_AT,
-    STOPPED,
-    TRUNCATED,
-)
 from mockllm.serve import repeats
 from mockllm.serve.connections import Service
-from mockllm.serve.metrics_board import MetricsBoard
 from mockllm.serve.phase import Phase
 from mockllm.serve.protocol import HTTPProtocol
 from mockllm.serve.repeats import MAX_HASHED, MAX_READ
 from mockllm.state.operations import BeginSession, EndSession, Operation, Reset
-from mockllm.wire.placeholders import FreshValues
 from tests.support.http.answers import read_answers
 from tests.support.http.messages import (
     CHAT,
@@ -60,29 +44,19 @@ from tests.support.http.messages import (
     message,
     post,
 )
+from tests.support.http.serving import (
+    CHANGES,
+    CONFIGURATIONS,
+    MOCKS,
+    PLAIN,
+    Serving,
+    received,
+)
 from tests.support.http.transport import Written
 
-SEQUENCE = {"name": "script", "match": {"user": "next"}, "sequence": ["one", "two"]}
-SEQUENCE_ENDS = SEQUENCE | {"at_end": "pass"}
-PLAIN = {"match": {"user": "Hello"}, "reply": "plain"}
-TENANT = {"match": {"headers": [{"name": "x-tenant", "value": "a"}]}, "reply": "for a"}
-RARELY = {"match": {"user": "rarely"}, "reply": "x", "fault": {"end": "cut", "chance": 0.5}}
-TEMPLATE = {"match": {"user": "made"}, "reply": {"template": "{{ turn }} of {{ session }}"}}
-BROKEN = {"match": {"user": "broken"}, "reply": {"template": "{{ 1 / 0 }}"}}
-MOCKS = [SEQUENCE_ENDS, PLAIN, TENANT, RARELY, TEMPLATE, BROKEN]
-TRAFFIC = [{"name": "outage", "error": "overloaded"}]
-CONFIGURATIONS = [
-    load(Config.from_dict(each))
-    for each in (
-        {"mocks": MOCKS},
-        {"mocks": [PLAIN | {"reply": "changed"}, SEQUENCE]},
-        {"mocks": MOCKS, "session": {"header": "x-test"}},
-        {"mocks": MOCKS, "traffic": TRAFFIC},
-        {"mocks": MOCKS, "require_auth": False},
-    )
-]
 LONG = "word " * 1_000
 
+ENDING = ["Accept: */*", "X-A: a", f"Content-Length: {len(HELLO)}"]
 MESSAGES = [
     post(),
     post(body=asking("Hello", stream=True)),
@@ -115,6 +89,20 @@ MESSAGES = [
     get(target=CHAT),
     get(target="/ready"),
 ]
+ALIKE = [
+    post("X-Request-Id: <n>"),
+    post("X-Request-Id: <n>", body=asking("Hello", stream=True)),
+    post("X-Request-Id: <n>", body=asking(LONG)),
+    post("X-Request-Id: <n>", body=asking("next")),
+    post("X-Request-Id: <n>", body=asking("nobody")),
+    post("X-Tenant: <ab>", body=asking("any")),
+    post("X-Test: <ab>"),
+    post("x-mockllm-session: <ab>"),
+    post("x-stainless-retry-count: <0>"),
+    post("X-Request-Id: <n>", target=RESPONSES, body=b'{"model":"m","input":"Hello"}'),
+    message(f"POST {CHAT} HTTP/1.1", "Host: h", "Authorization: <bearer>", *ENDING, body=HELLO),
+]
+"""Of these, each has a head of its own."""
 KEPT = [MESSAGES[place] for place in (0, 1, 2, 3, 4, 5, 10, 11, 12, 16, 17, 21, 23, 26)]
 """Those that are answered by their bytes alone."""
 
@@ -125,111 +113,6 @@ def _no_time_passes() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mockllm.serve.answering.MIN_CHARGED", math.inf)
         yield
-
-
-class Numbered:
-    """Gives the n-th delivery of each server the same values."""
-
-    def __init__(self) -> None:
-        self._numbers = count()
-
-    def next(self, took: float = 0.0) -> FreshValues:
-        number = next(self._numbers)
-        seconds = 10**9 + number // 3
-        return FreshValues(b"%020d" % number, b"%010d" % seconds, b"%029d" % seconds)
-
-
-def seen(exchange: Exchange) -> tuple[Any, ...]:
-    """All that an observer can see of an exchange but the time it took."""
-    request, (match, reply, _, session, _), delivery = exchange
-    label = None if match.rule is None else match.rule.label
-    sent = [step.data for step in reply.steps]
-    verdict = match.outcome, match.summary, label, match.near_miss, match.traffic
-    return request, verdict, reply.status, reply.headers, sent, session, delivery.end
-
-
-def shown(kept: Kept) -> tuple[Any, ...]:
-    """All that an entry of a journal has, but the time it took."""
-    (*asked, rule, summary, answer, near_miss, delivery, trouble, traffic, wishes), *rest = kept
-    label = None if rule is None else rule.label
-    said = None if answer is None else (answer.response, answer.number, answer.failure)
-    ended = delivery.end, delivery.gate, delivery.status
-    failed = None if trouble is None else trouble[:2]
-    return *asked, label, summary, said, near_miss, ended, failed, traffic, wishes, *rest
-
-
-class Serving:
-    """A service with connections that records what they write, and what is seen of it: by
-    observers of all if it is `observed`, by a journal and metrics if it is `recorded`."""
-
-    def __init__(
-        self, loaded: Loaded, *, reuse: bool, observed: bool = False, recorded: bool = False
-    ) -> None:
-        self.app = App(Engine(loaded, reuse=reuse))
-        self.exchanges: list[tuple[Any, ...]] = []
-        unmatched = (lambda exchange: self.exchanges.append(seen(exchange)),)
-        self.journal = Journal(max_entries=50) if recorded else None
-        self.board = MetricsBoard() if recorded else None
-        meter = None
-        if self.board is not None:
-            meter = self.board.meter(lambda: 0.0)
-            self.app.show_metrics(MetricsPage(self.board.sums, Lateness), meter)
-        self.service = Service(
-            self.app,
-            observers=unmatched if observed else (),
-            unmatched_observers=unmatched,
-            journal=self.journal,
-            meter=meter,
-        )
-        self.service.fresh_values = Numbered()  # type: ignore[assignment]  # all that is called
-        self.connections: list[tuple[HTTPProtocol, Written]] = []
-
-    def connect(self) -> HTTPProtocol:
-        protocol, transport = HTTPProtocol(self.service), Written()
-        protocol.connection_made(cast("Any", transport))
-        self.connections.append((protocol, transport))
-        return protocol
-
-    async def receive(self, place: int, data: bytes) -> None:
-        """Receive bytes on a connection, a new one if the last there has ended."""
-        protocol, transport = self.connections[place]
-        if transport.ended:
-            protocol.connection_lost(None)
-            self.connections[place] = self.connections[-1]
-            protocol = self.connect()
-            self.connections[place] = self.connections.pop()
-        protocol.data_received(data)
-        while protocol.phase is Phase.ANSWERING and not transport.ended:
-            await checkpoint()
-        await checkpoint()  # what waits is written
-        assert protocol._read is None
-
-    @property
-    def written(self) -> list[bytes]:
-        return [transport.data for _, transport in self.connections]
-
-    @property
-    def entries(self) -> list[tuple[Any, ...]]:
-        """What the journal has."""
-        return [] if self.journal is None else [*map(shown, self.journal.since(0, None))]
-
-    @property
-    def counts(self) -> tuple[Any, ...]:
-        """What the metrics have counted, but times."""
-        if self.board is None:
-            return ()
-        sums = self.board.sums()
-        cells = (INPUT, OUTPUT, STOPPED, TRUNCATED, DURATION.end - 1)
-        groups = [(each.api, each.model, *(each.cells[at] for at in cells)) for each in sums.groups]
-        return sums.requests, groups, sums.scalars[RETRIES_AT:OPERATIONS_AT]
-
-
-async def received(serving: Serving, *reads: bytes) -> bytes:
-    """What one connection writes after these reads."""
-    serving.connect()
-    for data in reads:
-        await serving.receive(-1, data)
-    return serving.written[-1]
 
 
 # --- Which reads are kept -------------------------------------------------------------------------
@@ -344,7 +227,7 @@ def test_long_reads_that_look_alike_are_told_apart() -> None:
     for place, body in enumerate(bodies):
         body[1_001 + place] = ord("b")
     reads = [post(body=bytes(body)) for body in bodies]
-    assert len({repeats._sample(data) for data in reads}) == 1
+    assert len({repeats.sample(data) for data in reads}) == 1
 
     async def both() -> list[bytes]:
         return [
@@ -357,20 +240,6 @@ def test_long_reads_that_look_alike_are_told_apart() -> None:
 
 
 # --- When they are dropped ------------------------------------------------------------------------
-
-
-def added(**words: Any) -> AddedMock:
-    return compile_added(words, 0)
-
-
-CHANGES: dict[str, Callable[[App], object]] = {
-    "reload": lambda app: app.use(Engine(CONFIGURATIONS[1])),
-    "add": lambda app: app.add(added(user="Hello", reply="added", first=True), None),
-    "traffic": lambda app: app.set_traffic(
-        compile_traffic(TRAFFIC, chunk="word", require_auth=True)
-    ),
-    "session": lambda app: app.perform(BeginSession("s", current=True)),
-}
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -534,7 +403,7 @@ def test_the_journal_and_the_metrics_have_each_request(place: int) -> None:
     async def both() -> list[Any]:
         found = []
         for reuse in (True, False):
-            serving = Serving(CONFIGURATIONS[0], reuse=reuse, recorded=True)
+            serving = Serving(CONFIGURATIONS[0], reuse=reuse, recorded=True, metered=True)
             for _ in range(5):
                 await received(serving, data)
                 await received(serving, post("x-stainless-retry-count: 1"))
@@ -549,7 +418,7 @@ def test_the_journal_and_the_metrics_have_each_request(place: int) -> None:
 
 def test_repeated_requests_have_times_of_their_own() -> None:
     async def times() -> tuple[list[float], list[float], float]:
-        serving = Serving(CONFIGURATIONS[0], reuse=True, recorded=True)
+        serving = Serving(CONFIGURATIONS[0], reuse=True, recorded=True, metered=True)
         assert serving.journal is not None
         asked = []
         for _ in range(5):
@@ -565,7 +434,7 @@ def test_repeated_requests_have_times_of_their_own() -> None:
 
 def test_the_entry_of_a_repeated_request_is_there_before_its_answer() -> None:
     async def lengths() -> list[int]:
-        serving = Serving(CONFIGURATIONS[0], reuse=True, recorded=True)
+        serving = Serving(CONFIGURATIONS[0], reuse=True, recorded=True, metered=True)
         found: list[int] = []
 
         class Asking(Written):
@@ -665,10 +534,11 @@ class Repeating(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
+        self.numbers = count(10)
 
     @initialize(
-        seen_by=st.sampled_from(["nobody", "observers", "records"]),
-        few=st.lists(st.sampled_from(MESSAGES), min_size=1, max_size=3),
+        seen_by=st.sampled_from(["nobody", "metrics", "observers", "records"]),
+        few=st.lists(st.sampled_from(MESSAGES) | st.sampled_from(ALIKE), min_size=1, max_size=3),
     )
     def start(self, seen_by: str, few: list[bytes]) -> None:
         """Choose a few messages, so that a history repeats them."""
@@ -676,11 +546,23 @@ class Repeating(RuleBasedStateMachine):
         self.both = [self._serving(reuse, seen_by) for reuse in (True, False)]
 
     def _serving(self, reuse: bool, seen_by: str) -> Serving:
-        observed, recorded = seen_by == "observers", seen_by == "records"
-        serving = Serving(CONFIGURATIONS[0], reuse=reuse, observed=observed, recorded=recorded)
+        serving = Serving(
+            CONFIGURATIONS[0],
+            reuse=reuse,
+            observed=seen_by == "observers",
+            recorded=seen_by == "records",
+            metered=seen_by in ("metrics", "records"),
+        )
         for _ in range(CONNECTIONS):
             serving.connect()
         return serving
+
+    def _fill(self, which: int) -> bytes:
+        """Return one of the few messages, with values of its own in the places for them."""
+        number = next(self.numbers)
+        data = self.few[which % len(self.few)].replace(b"<n>", b"%d" % number)
+        data = data.replace(b"<bearer>", (b"Bearer %d" % number, b"Basic %d" % number)[number % 2])
+        return data.replace(b"<ab>", b"ab"[number % 2 :][:1]).replace(b"<0>", b"%d" % (number % 2))
 
     def _send(self, place: int, *reads: bytes) -> None:
         for serving in self.both:
@@ -691,10 +573,10 @@ class Repeating(RuleBasedStateMachine):
         assert repeating.exchanges == plain.exchanges
         assert repeating.entries == plain.entries
 
-    @rule(place=st.integers(0, CONNECTIONS - 1), which=st.integers(0, 2), times=st.integers(1, 4))
+    @rule(place=st.integers(0, CONNECTIONS - 1), which=st.integers(0, 2), times=st.integers(1, 7))
     def ask(self, place: int, which: int, times: int) -> None:
         """Send whole messages."""
-        self._send(place, *[self.few[which % len(self.few)]] * times)
+        self._send(place, *[self._fill(which) for _ in range(times)])
 
     @rule(
         place=st.integers(0, CONNECTIONS - 1),
@@ -703,7 +585,7 @@ class Repeating(RuleBasedStateMachine):
     )
     def ask_in_pieces(self, place: int, which: list[int], data: st.DataObject) -> None:
         """Send messages in reads that begin and end anywhere, also on their boundaries."""
-        messages = [self.few[number % len(self.few)] for number in which]
+        messages = [*map(self._fill, which)]
         stream = b"".join(messages)
         places = st.integers(0, len(stream)) | st.sampled_from(list(_boundaries(messages)))
         cuts = sorted({0, len(stream), *data.draw(st.lists(places, max_size=5))})
