@@ -84,6 +84,12 @@ def _serve(options: argparse.Namespace, console: Console, files: contextlib.Exit
         if settings.control is not None:
             _announce_control(bound.url, settings.control, console)
 
+    def draining() -> None:
+        seconds = f"{options.drain_timeout:g}"
+        console.say(
+            f"completing answers in progress, for at most {seconds} s; a second Ctrl-C cuts them"
+        )
+
     if options.workers > 1:
         supervisor = Supervisor(
             engine,
@@ -94,9 +100,9 @@ def _serve(options: argparse.Namespace, console: Console, files: contextlib.Exit
             reload=reload,
             writers=console.writers,
         )
-        supervisor.run(listening)
+        supervisor.run(listening, draining)
     else:
-        serve(engine, bound, settings, listening=listening, reload=reload)
+        serve(engine, bound, settings, listening=listening, draining=draining, reload=reload)
     if not options.no_summary:
         _summarise(settings.timing.total(), console)
 

@@ -48,6 +48,7 @@ if sys.platform != "win32" and sys.implementation.name == "cpython":
     new_event_loop = uvloop.new_event_loop
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+MAX_SILENT = 1.0  # seconds of draining until somebody is told that it goes on
 RELOAD_SIGNAL = getattr(signal, "SIGHUP", None)  # Windows has none
 
 LAST_CALL = 0.5  # seconds for idle clients to send one more request when the server stops
@@ -62,14 +63,15 @@ def serve(
     settings: Settings,
     *,
     listening: Callable[[], None],
+    draining: Callable[[], None],
     reload: Reload | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then drain; a second signal cuts all connections. `listening`
-    is called once connections are accepted. SIGHUP, or a change of the files that `reload` watches,
-    replaces the engine.
+    is called once connections are accepted, and `draining` if to drain takes long. SIGHUP, or a
+    change of the files that `reload` watches, replaces the engine.
     """
     freeze_heap()
-    _run(_serve(engine, bound, settings, listening, reload))
+    _run(_serve(engine, bound, settings, listening, draining, reload))
 
 
 def work(
@@ -95,6 +97,7 @@ async def _serve(
     bound: Bound,
     settings: Settings,
     listening: Callable[[], None],
+    draining: Callable[[], None],
     reload: Reload | None,
 ) -> None:
     process = _Process(engine, bound, settings)
@@ -104,7 +107,9 @@ async def _serve(
         await process.start()
         listening()
         await process.stopping.wait()
+    telling = asyncio.get_running_loop().call_later(MAX_SILENT, draining)
     await process.drain()
+    telling.cancel()
 
 
 async def _work(

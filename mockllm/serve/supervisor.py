@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import selectors
 import signal
@@ -30,7 +31,14 @@ from mockllm.serve.address import BACKLOG, bind_beside, is_unix, reason_of
 from mockllm.serve.change_log import ChangeBoard
 from mockllm.serve.line_writer import RETRY, LineWriter, wait_for_all
 from mockllm.serve.peers import Place, Switchboard
-from mockllm.serve.process import BEATS, HANG_TIMEOUT, RELOAD_SIGNAL, STOP_SIGNALS, work
+from mockllm.serve.process import (
+    BEATS,
+    HANG_TIMEOUT,
+    MAX_SILENT,
+    RELOAD_SIGNAL,
+    STOP_SIGNALS,
+    work,
+)
 from mockllm.serve.reload import POLL, Reload, freeze_heap, log_state
 from mockllm.serve.settings import Bound, Settings
 from mockllm.serve.state_folder import StateFolder
@@ -96,8 +104,9 @@ class Supervisor:
         self._wakeup, self._wakeup_end = socket.socketpair()
         self._last_round = time.monotonic()
 
-    def run(self, listening: Callable[[], None]) -> None:
-        """Serve until SIGINT or SIGTERM. `listening` is called once, when all workers listen."""
+    def run(self, listening: Callable[[], None], draining: Callable[[], None]) -> None:
+        """Serve until SIGINT or SIGTERM. `listening` is called once, when all workers listen, and
+        `draining` if they take long to drain."""
         freeze_heap()  # before the workers are forked: they share its pages
         self._listen()
         with (
@@ -119,7 +128,7 @@ class Supervisor:
                 if not announced and all(slot.is_serving for slot in self._slots):
                     listening()
                     announced = True
-            self._stop()
+            self._stop(draining)
 
     @contextlib.contextmanager
     def _state_folder(self) -> Iterator[StateFolder | None]:
@@ -380,7 +389,7 @@ class Supervisor:
 
     # --- stopping ---
 
-    def _stop(self) -> None:
+    def _stop(self, draining: Callable[[], None]) -> None:
         """Drain all workers and kill those that do not exit in time. A second signal cuts all
         connections at once."""
         self._signals.clear()
@@ -391,13 +400,17 @@ class Supervisor:
         for slot in self._slots:
             slot.worker = slot.successor = None
         self._retire_all(Signal.STOP, deadline=self._exit_deadline())
+        told_at = time.monotonic() + MAX_SILENT
         while self._retiring:
             if self._should_stop():
                 self._signals.clear()
                 self._retire_all(Signal.CUT, deadline=time.monotonic() + GRACE)
             self._kill_overdue()
-            self._wait(self._pause())
+            self._wait(min(self._pause(), max(told_at - time.monotonic(), 0.0)))
             self._reap()
+            if time.monotonic() >= told_at and self._retiring:
+                told_at = math.inf
+                draining()
 
     def _retire_all(self, message: Signal, *, deadline: float) -> None:
         for worker in self._retiring:

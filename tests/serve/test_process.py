@@ -71,6 +71,7 @@ async def test_a_second_signal_cuts_at_once(file: Path, workers: int) -> None:
             head = await connection.begin()
             command.signal_group(signal.SIGINT)
             await nobody_listens(command.port)
+            await asyncio.to_thread(command.told, "a second Ctrl-C cuts them")
             command.signal_group(signal.SIGINT)
             assert await asyncio.to_thread(command.ended) == 0
             with pytest.raises((EOFError, ConnectionError)):
@@ -145,7 +146,7 @@ def stop():
         os.kill(os.getpid(), signal.SIGTERM)
 
 with Settings().bind() as bound:
-    process.serve(Engine(load(Config())), bound, Settings(), listening=stop)
+    process.serve(Engine(load(Config())), bound, Settings(), listening=stop, draining=stop)
 """
 
 
