@@ -17,7 +17,7 @@ import orjson
 
 from mockllm.engine.changes import Change
 from mockllm.errors import RequestError
-from mockllm.observers.entries import Kept
+from mockllm.observers.entries import COST, NUMBER, AnyKept, Kept, make_kept, session_of
 from mockllm.observers.journal import Journal
 from mockllm.observers.selection import Selection
 from mockllm.serve.call_messages import pack_calls
@@ -62,8 +62,8 @@ class UntoldCalls:
         self._changes: CallsChanges
         self._log = log
         self._own = own
-        self._outgoing: deque[Kept] = deque()
-        """Those that were in the journal, in order."""
+        self._outgoing: deque[AnyKept] = deque()
+        """Those that were in the journal, in order, made when they are told."""
         self._lost = Counter[str]()
         self._dropping: deque[Dropped] = deque()
         # of telling
@@ -129,7 +129,7 @@ class UntoldCalls:
         """Count all calls that are not told as lost: it is not known which of them were dropped."""
         for _ in range(2):  # what was taken before, and what is in the journal
             self._take()
-            self._lost.update(each.entry.session for each in self._outgoing)
+            self._lost.update(map(session_of, self._outgoing))
             self._outgoing.clear()
 
     async def answer(self) -> None:
@@ -166,7 +166,7 @@ class UntoldCalls:
     def _take(self) -> None:
         """Take what is in the journal, unless what was taken before is not told yet."""
         if not self._outgoing:
-            self._outgoing.extend(self._own.between(0, self._own.last_number))
+            self._outgoing.extend(self._own.snapshot(None).kept)
             self._lost.update(self._own.lost_by_session())
             self._own.clear()
 
@@ -175,13 +175,13 @@ class UntoldCalls:
         those that were dropped since."""
         batch: list[Kept] = []
         size = 0
-        for kept in self._outgoing:
-            if self._batch_end and kept.number > self._batch_end:
+        for each in self._outgoing:
+            if self._batch_end and each[NUMBER] > self._batch_end:
                 break
             if not self._batch_end and (len(batch) >= CALLS_AT_ONCE or size > BYTES_AT_ONCE):
                 break
-            batch.append(kept)
-            size += kept.cost
+            batch.append(make_kept(each))
+            size += each[COST]
         return batch
 
     async def _tell(self, batch: list[Kept], question: int | None) -> bool:
@@ -212,7 +212,7 @@ class UntoldCalls:
         self._sequence += 1
         self._lost.subtract(lost)
         self._lost = +self._lost
-        while self._outgoing and self._outgoing[0].number <= end:
+        while self._outgoing and self._outgoing[0][NUMBER] <= end:
             self._outgoing.popleft()
 
     # --- dropping ---
@@ -224,7 +224,7 @@ class UntoldCalls:
             return
         session = selection.session
         self._own.clear(session)
-        others = (each for each in self._outgoing if session not in (None, each.entry.session))
+        others = (each for each in self._outgoing if session not in (None, session_of(each)))
         self._outgoing = deque(others)
         if session is None:
             self._lost.clear()
@@ -238,9 +238,9 @@ class UntoldCalls:
             for _ in selection.drop_from(self._own, upto):
                 await asyncio.sleep(0)
             dropped = {
-                each.number
+                each[NUMBER]
                 for each in self._outgoing
-                if each.number <= upto and selection.means(each, self._own)
+                if each[NUMBER] <= upto and selection.means(make_kept(each), self._own)
             }
-            kept = (each for each in self._outgoing if each.number not in dropped)
+            kept = (each for each in self._outgoing if each[NUMBER] not in dropped)
             self._outgoing = deque(kept)
