@@ -20,12 +20,14 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from mockllm.app import App
 from mockllm.endpoints.earlier import Elsewhere
 from mockllm.engine.decision import DividedWork, FindElsewhere, ForwardRequest, Operation
+from mockllm.limits import KIB
 from mockllm.pieces import Pieces
 from mockllm.prompt import Earlier
 from mockllm.serve.connections import Performer
@@ -56,6 +58,7 @@ PAUSE = 0.01  # seconds between two readings meanwhile
 RETRY = 1.0  # seconds until Redis is tried again
 AT_ONCE = 50  # responses of one script
 DELETED = b""
+MAX_PIECE = 128 * KIB  # of a response that is read: redis-py copies each several times at once
 
 _FILE = Path(__file__).parent / "redis_responses.lua"
 _NOT_STORED = re.compile(rb'"store"\s*:\s*false')
@@ -69,6 +72,7 @@ def responses_script() -> Script:
         "MAX_RESPONSES": MAX_RESPONSES,
         "MAX_BYTES": MAX_BYTES,
         "PER_ENTRY": PER_ENTRY,
+        "MAX_PIECE": MAX_PIECE,
     }
     lines = "".join(f"local {name} = {number!r}\n" for name, number in constants.items())
     return Script.of(lines + _FILE.read_text("utf-8"))
@@ -234,13 +238,12 @@ class DistantResponses:
             if time.monotonic() > until:
                 return False
             await asyncio.sleep(PAUSE)
-        (packed,) = found
-        if packed == DELETED:
+        if found == [DELETED]:
             known = stored.find(response_id, session)
             if known is not None:
                 stored.remove(known.key)
             return False
-        for each in unpack_responses(await self._turns.perform(decode_in_pieces(packed))):
+        for each in await self._turns.perform(_unpack_in_pieces(found)):
             known = stored.find(response_id, session)
             if known is None or known != each:
                 stored.append(each)
@@ -248,6 +251,15 @@ class DistantResponses:
 
     async def _run(self, *words: bytes) -> Any:
         return await self._store.run(responses_script(), words)
+
+
+def _unpack_in_pieces(packed: Sequence[bytes]) -> Pieces[list[StoredResponse]]:
+    """Return what `_pack_in_pieces` packed, whose bytes Redis returned in pieces."""
+    text = BytesIO()
+    for piece in packed:
+        text.write(piece)
+        yield False
+    return (yield from unpack_responses((yield from decode_in_pieces(text.getvalue()))))
 
 
 def _pack_in_pieces(stored: StoredResponse, leftovers: list[Any]) -> Pieces[bytes | None]:

@@ -6,7 +6,8 @@ JSON has no bytes: they are sent as strings of the characters U+0000 to U+00FF.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from io import BytesIO
 from itertools import chain
 from typing import Any
 
@@ -51,10 +52,20 @@ async def read_message(reader: asyncio.StreamReader, turns: Turns) -> Any:
     length = int.from_bytes(await reader.readexactly(_LENGTH_BYTES))
     if length > MAX_MESSAGE:
         raise OSError(f"a message of {length:,} bytes")
-    text = await reader.readexactly(length)
     if length <= _MAX_UNDIVIDED:
-        return orjson.loads(text)
-    return await turns.perform(decode_in_pieces(text))
+        return orjson.loads(await reader.readexactly(length))
+    return await turns.perform(decode_in_pieces(await _read_in_pieces(reader, length)))
+
+
+async def _read_in_pieces(reader: asyncio.StreamReader, length: int) -> bytes:
+    """Do what `readexactly` does. That copies 10 MB twice at once, in 8 ms."""
+    text = BytesIO()
+    while left := length - text.tell():
+        piece = await reader.read(min(left, _MAX_UNDIVIDED))
+        if not piece:
+            raise asyncio.IncompleteReadError(text.getvalue(), length)
+        text.write(piece)
+    return text.getvalue()
 
 
 def encode_in_pieces(message: Any) -> Pieces[list[bytes]]:
@@ -142,10 +153,16 @@ def pack_responses(responses: Iterable[StoredResponse]) -> Pieces[Any]:
     return [answers, deliveries]
 
 
-def unpack_responses(packed: Any) -> Iterator[StoredResponse]:
-    """Yield the responses that `pack_responses` packed."""
+def unpack_responses(packed: Any) -> Pieces[list[StoredResponse]]:
+    """Return the responses that `pack_responses` packed, with pauses."""
     answers, deliveries = packed
-    for body, place, fresh, *rest in deliveries:
+    unpacked: list[StoredResponse] = []
+    for text, place, fresh, *rest in deliveries:
+        body = BytesIO()
+        for start in range(0, len(text), MIB):
+            yield False
+            body.write(_bytes(text[start : start + MIB]))
         values = FreshValues(*map(_bytes, fresh))
         response, chunk, events = answers[place]
-        yield StoredResponse(_bytes(body), response, chunk, events, values, *rest)
+        unpacked.append(StoredResponse(body.getvalue(), response, chunk, events, values, *rest))
+    return unpacked

@@ -194,7 +194,7 @@ class Peers:
             if isinstance(responses, NoAnswer):
                 logger.warning("worker %d lost the responses of the worker that it replaces", slot)
             else:
-                self._import(responses)
+                await self._import(responses)
         # a copy, to be closed while the switchboard's stays open
         options: dict[str, Any] = {"sock": board.sockets[slot].dup()}
         if sys.version_info >= (3, 13):
@@ -317,9 +317,7 @@ class Peers:
                 self._handed_over = self._stored_by_key()
                 return self._turns.perform(pack_responses(self._handed_over.values()))
             case {"import": responses, "removed": keys}:
-                self._import(responses)
-                for key in keys:
-                    self._app.responses.stored.remove(key)
+                return self._import(responses, keys)
             case dict() if self._calls is not None and next(iter(message), None) in WORDS:
                 return self._calls.answer(message)
         return None
@@ -329,9 +327,12 @@ class Peers:
         reply = await self._own.reply_to(request)
         return None if reply is None else await self._turns.perform(pack_reply(reply))
 
-    def _import(self, packed: Any) -> None:
-        for stored in unpack_responses(packed):
-            self._app.responses.stored.append(stored)
+    async def _import(self, packed: Any, removed: Sequence[str] = ()) -> None:
+        known = self._app.responses.stored
+        for stored in await self._turns.perform(unpack_responses(packed)):
+            known.append(stored)
+        for key in removed:
+            known.remove(key)
 
     def _stored_by_key(self) -> dict[str, StoredResponse]:
         return {stored.key: stored for stored in self._app.responses.stored.all()}

@@ -46,11 +46,17 @@ if act == 'put' then
   for _ = 1, tonumber(take()) do put(take(), take(), take()) end
   for _, key in ipairs({ORDER, SIZES, NUMBERS}) do call('EXPIRE', key, LIFETIME) end
   return {}
-elseif act == 'get' then -- the first of some keys that is there
+elseif act == 'get' then -- the first of some keys that is there, in pieces
   local session = take()
   for index = place + 1, #ARGV do
     local packed = call('HGET', of_session(session), ARGV[index])
-    if packed then return {packed} end
+    if packed then
+      local pieces = {string.sub(packed, 1, MAX_PIECE)}
+      for start = MAX_PIECE + 1, #packed, MAX_PIECE do
+        pieces[#pieces + 1] = string.sub(packed, start, start + MAX_PIECE - 1)
+      end
+      return pieces
+    end
   end
   return {}
 end

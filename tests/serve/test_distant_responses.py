@@ -146,10 +146,13 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=["at once", "in pieces"])
-def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Stored requests are read again at once, as small ones are, or in pieces, as large ones."""
     if request.param == "in pieces":
         monkeypatch.setattr(stored_responses, "MAX_UNDIVIDED", 0)
+        monkeypatch.setattr(distant_responses, "MAX_PIECE", 7)
+    yield
+    distant_responses.responses_script.cache_clear()
 
 
 @pytest.fixture

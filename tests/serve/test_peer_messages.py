@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mockllm.exchange import Headers, Reply, Request, Step
 from mockllm.pieces import finish
+from mockllm.serve import peer_messages
 from mockllm.serve.peer_messages import (
     MAX_MESSAGE,
     pack_reply,
@@ -138,7 +139,7 @@ def test_a_reply_arrives_as_it_was_sent(reply: Reply) -> None:
 
 @given(st.lists(stored_responses(), max_size=4))
 def test_stored_responses_arrive_as_they_were_sent(responses: list[StoredResponse]) -> None:
-    assert list(unpack_responses(transferred(finish(pack_responses(responses))))) == responses
+    assert finish(unpack_responses(transferred(finish(pack_responses(responses))))) == responses
 
 
 def test_every_byte_arrives_in_headers_and_bodies() -> None:
@@ -149,7 +150,7 @@ def test_every_byte_arrives_in_headers_and_bodies() -> None:
 
     assert unpack_request(transferred(pack_request(request))) == request
     assert sent(stream) == stream
-    assert list(unpack_responses(transferred(finish(pack_responses([stored]))))) == [stored]
+    assert finish(unpack_responses(transferred(finish(pack_responses([stored]))))) == [stored]
 
 
 def test_a_request_keeps_the_order_of_repeated_headers() -> None:
@@ -186,7 +187,7 @@ def test_responses_of_one_mock_share_its_answer_before_and_after() -> None:
     responses = [StoredResponse(b"%d" % number, answer, "word", None, FRESH) for number in range(3)]
 
     packed = transferred(finish(pack_responses(responses)))
-    first, *others = unpack_responses(packed)
+    first, *others = finish(unpack_responses(packed))
 
     assert packed[0] == [[answer, "word", None]]
     assert all(each.response is first.response for each in others)
@@ -200,7 +201,7 @@ def test_equal_answers_with_other_chunks_or_events_are_not_shared() -> None:
         StoredResponse(b"", answer, "word", [{"type": "error"}], FRESH),
     ]
 
-    assert list(unpack_responses(transferred(finish(pack_responses(responses))))) == responses
+    assert finish(unpack_responses(transferred(finish(pack_responses(responses))))) == responses
 
 
 def test_what_is_large_is_packed_sent_and_unpacked_in_pieces() -> None:
@@ -216,12 +217,15 @@ def test_what_is_large_is_packed_sent_and_unpacked_in_pieces() -> None:
             await write_message(cast("asyncio.StreamWriter", writer), packed, turns)
         reader.feed_data(writer.data)
         first, second = [await read_message(reader, turns) for _ in range(2)]
-        return [await turns.perform(unpack_reply(first)), *unpack_responses(second)]
+        return [
+            await turns.perform(unpack_reply(first)),
+            *await turns.perform(unpack_responses(second)),
+        ]
 
     arrived = asyncio.run(exchange())
 
     assert arrived == [reply, stored]
-    assert len(turns.pauses) == 7
+    assert len(turns.pauses) == 8
     assert min(turns.pauses) >= 1
     assert turns.pauses[0] >= len(steps)
 
@@ -234,15 +238,24 @@ def test_messages_arrive_in_order(messages: list[Any]) -> None:
     assert read(written(*messages), len(messages)) == messages
 
 
-@given(json_values, st.data())
+@given(st.lists(json_values, max_size=4), st.integers(1, 20))
+def test_large_messages_arrive_in_order(messages: list[Any], most: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(peer_messages, "_MAX_UNDIVIDED", most)
+        assert read(written(*messages), len(messages)) == messages
+
+
+@given(json_values, st.data(), st.sampled_from([3, 100_000]))
 def test_a_connection_that_is_cut_inside_a_message_raises(
-    message: Any, data: st.DataObject
+    message: Any, data: st.DataObject, most: int
 ) -> None:
     complete = written(message)
     end = data.draw(st.integers(min_value=0, max_value=len(complete) - 1))
 
-    with pytest.raises(asyncio.IncompleteReadError):
-        read(complete[:end])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(peer_messages, "_MAX_UNDIVIDED", most)
+        with pytest.raises(asyncio.IncompleteReadError):
+            read(complete[:end])
 
 
 def test_a_message_that_is_too_long_raises_before_it_is_read() -> None:
