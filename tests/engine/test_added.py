@@ -65,8 +65,8 @@ def test_the_state_of_each_mock_is_its_own() -> None:
         ({"api": ["embeddings", "embeddings"], "reply": "x"}, "added[3]: match: no request"),
         ({"reply": {"json": float("nan")}}, "added[3]: reply.json"),
         ({"user": {"contains": "\ud800"}, "reply": "x"}, "added[3]: match.user.contains: expected"),
-        ({"reply": {"template": "{{"}}, "added[3]: reply.text: not a template of Jinja2"),
-        ({"sequence": ["x", {"template": "{{ a }}"}]}, "added[3]: sequence[1].reply.text: 'a' is"),
+        ({"reply": {"template": "{{"}}, "added[3]: reply: not a template of Jinja2"),
+        ({"sequence": ["x", {"template": "{{ a }}"}]}, "added[3]: sequence[1].reply: 'a' is"),
     ],
 )
 def test_mistakes_are_those_of_a_file_at_the_place_of_the_mock(
