@@ -13,7 +13,7 @@ from mockllm.matching.divided_readings import in_pieces
 from mockllm.pieces import Pieces
 from mockllm.prompt import Earlier, ToolCall
 from mockllm.prompt.conversation import MESSAGES_AT_ONCE, KeptTexts
-from mockllm.providers import normalise
+from mockllm.providers import contents
 from mockllm.providers.openai.responses.conversation import read_messages
 
 _CONTINUES = re.compile(rb'"previous_response_id"\s*:\s*"([^"\\]+)"')
@@ -61,7 +61,7 @@ def look_back(
             break
         seen.add(response_id)
         chain.append((response_id, exchange))
-        response_id = normalise.text(exchange.prompt.body.get("previous_response_id"))
+        response_id = contents.text(exchange.prompt.body.get("previous_response_id"))
     while chain:
         found, exchange = chain.pop()
         exchange.prompt.earlier = earlier

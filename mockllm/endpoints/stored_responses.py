@@ -20,8 +20,8 @@ from mockllm.exchange import PAUSE, DividedBody, Reply, Request
 from mockllm.pieces import Pieces
 from mockllm.prompt import NOT_STREAMED, STREAMED, Prompt, ResponseOptions
 from mockllm.prompt.conversation import MESSAGES_AT_ONCE, slices
+from mockllm.providers.contents import is_long
 from mockllm.providers.envelope import body_reply
-from mockllm.providers.normalise import is_long
 from mockllm.providers.openai.responses.answer import complete, id_of
 from mockllm.providers.openai.responses.conversation import items_of
 from mockllm.providers.openai.vendor import OPENAI

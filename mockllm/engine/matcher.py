@@ -27,7 +27,7 @@ from mockllm.limits import KIB
 from mockllm.matching.divided_readings import in_pieces
 from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
-from mockllm.providers import normalise
+from mockllm.providers import contents
 from mockllm.state.sessions import COMMON
 from mockllm.wire import tokens
 
@@ -270,7 +270,7 @@ class Matcher:
         self, received: Received, prompt: Prompt, leftovers: list[Any]
     ) -> Pieces[None]:
         """Find what `prompt` continues, with pauses."""
-        response_id = normalise.text(prompt.body.get("previous_response_id"))
+        response_id = contents.text(prompt.body.get("previous_response_id"))
         prompt.earlier = yield from received.find_earlier(response_id, leftovers)
 
 

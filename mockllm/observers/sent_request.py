@@ -14,7 +14,7 @@ from mockllm.observers.entries import Entry, FindEarlier
 from mockllm.observers.sent_credentials import credentials_of, hideable
 from mockllm.pieces import finish
 from mockllm.prompt import Prompt
-from mockllm.providers import APIS, normalise
+from mockllm.providers import APIS, contents
 from mockllm.providers.api import API
 from mockllm.providers.routes import Routes
 from mockllm.redaction import hide_known, redact_json, redact_words
@@ -95,6 +95,6 @@ class SentRequest:
         except RequestError:
             return None
         if prompt.readers.continues(prompt.body):
-            response_id = normalise.text(prompt.body.get("previous_response_id"))
+            response_id = contents.text(prompt.body.get("previous_response_id"))
             prompt.earlier = self._find_earlier(response_id, self._entry.session)
         return prompt

@@ -15,8 +15,8 @@ from mockllm.exchange import Reply, Request
 from mockllm.matching.predicate import Predicate
 from mockllm.pieces import Pieces
 from mockllm.prompt import Body, Prompt, ResponseOptions
+from mockllm.providers.compared_messages import Prepared, Preparing
 from mockllm.providers.failures import Cases
-from mockllm.providers.normalise import Prepared, Preparing
 from mockllm.providers.reply import NeutralReply
 from mockllm.providers.request_body import read_members_in_pieces
 from mockllm.providers.routes import Values

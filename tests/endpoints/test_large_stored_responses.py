@@ -19,7 +19,7 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import conversation
-from mockllm.providers import normalise
+from mockllm.providers import contents
 from mockllm.wire import json_encoding
 from tests.support.apps import LoneApp
 from tests.support.goldens import FRESH
@@ -150,7 +150,7 @@ def test_large_requests_are_read_again_like_small_ones(
         patch.setattr(stored_responses, "MESSAGES_AT_ONCE", 1)
         patch.setattr("mockllm.endpoints.earlier.MESSAGES_AT_ONCE", 1)
         patch.setattr(conversation, "MESSAGES_AT_ONCE", 1)
-        patch.setattr(normalise, "PARTS_AT_ONCE", 1)
+        patch.setattr(contents, "PARTS_AT_ONCE", 1)
         patch.setattr(json_encoding, "_MAX_WEIGHT", 10)
         in_pieces = everything_about(app, bodies, page)
 

@@ -18,7 +18,7 @@ from mockllm.exchange import Request
 from mockllm.matching import readings
 from mockllm.matching.divided_readings import in_pieces
 from mockllm.prompt import Prompt
-from mockllm.providers import normalise, request_body
+from mockllm.providers import contents, request_body
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.api import API
 from mockllm.providers.openai.embeddings import prompt as embeddings
@@ -130,7 +130,7 @@ def test_prompts_and_errors_are_those_of_decoding_at_once(
         patch.setattr(json_windows, "SLICE", 32)
         patch.setattr(request_body, "ENTRIES_AT_ONCE", most)
         patch.setattr(embeddings, "ENTRIES_AT_ONCE", most)
-        patch.setattr(normalise, "PARTS_AT_ONCE", most)
+        patch.setattr(contents, "PARTS_AT_ONCE", most)
         patch.setattr(json_encoding, "MAX_TEXT", most)
         patch.setattr(json_encoding, "_MAX_WEIGHT", 100 * most)
         patch.setattr("mockllm.providers.texts.ENTRIES_AT_ONCE", most)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mockllm.prompt import Body, ConversationMessage, Readers, ToolCall, ToolResult
-from mockllm.providers import normalise
+from mockllm.providers import compared_messages, contents, request_names
 from mockllm.providers.anthropic.messages.texts import read_content
 from mockllm.providers.counts import count
 
@@ -14,23 +14,23 @@ from mockllm.providers.counts import count
 def read_messages(body: Body) -> Iterator[ConversationMessage | None]:
     """The conversation, with pauses. Each tool result in a user's message is a message of its own,
     followed by one with the user's own text."""
-    for message in normalise.objects(body.get("messages")):
+    for message in contents.objects(body.get("messages")):
         content = message.get("content")
         if isinstance(content, str):
             texts: Sequence[str] = (content,)
         else:
-            texts = yield from normalise.read_in_slices(content, normalise.texts)
+            texts = yield from contents.read_in_slices(content, contents.texts)
         match message.get("role"):
             case "assistant":
-                calls = yield from normalise.read_in_slices(content, _calls)
+                calls = yield from contents.read_in_slices(content, _calls)
                 yield ConversationMessage("assistant", texts, calls)
             case "user":
                 has_result = False
-                for number, block in enumerate(normalise.objects(content), 1):
+                for number, block in enumerate(contents.objects(content), 1):
                     if block.get("type") == "tool_result":
                         has_result = True
                         yield from _result(block)
-                    if not number % normalise.PARTS_AT_ONCE:
+                    if not number % contents.PARTS_AT_ONCE:
                         yield None
                 if texts or not has_result:
                     yield ConversationMessage("user", texts)
@@ -38,15 +38,15 @@ def read_messages(body: Body) -> Iterator[ConversationMessage | None]:
 
 def read_system(body: Body) -> Iterator[str]:
     """The texts of `system`, then those of system messages."""
-    yield from normalise.texts(body.get("system"))
-    for message in normalise.objects(body.get("messages")):
-        if normalise.is_system_note(message):
-            yield from normalise.texts(message.get("content"))
+    yield from contents.texts(body.get("system"))
+    for message in contents.objects(body.get("messages")):
+        if compared_messages.is_system_note(message):
+            yield from contents.texts(message.get("content"))
 
 
 def read_tools(body: Body) -> Iterator[str]:
     """The names of the tools; of a built-in tool without a name, its type."""
-    return normalise.tool_names(body.get("tools"))
+    return request_names.tool_names(body.get("tools"))
 
 
 def read_schemas(body: Body) -> Iterator[str]:
@@ -54,13 +54,13 @@ def read_schemas(body: Body) -> Iterator[str]:
     name in this API."""
     config = body.get("output_config")
     formats = [config.get("format")] if isinstance(config, dict) else []
-    for output in normalise.objects([*formats, body.get("output_format")]):
-        yield from normalise.schema_names(output)
+    for output in contents.objects([*formats, body.get("output_format")]):
+        yield from request_names.schema_names(output)
 
 
 def read_forced_tool(body: Body) -> str:
     """The tool that `tool_choice` names, or the only one if the model must call some tool."""
-    return normalise.forced_tool(body.get("tool_choice"), _name, read_tools(body))
+    return request_names.forced_tool(body.get("tool_choice"), _name, read_tools(body))
 
 
 def read_output_limit(body: Body) -> int | None:
@@ -80,21 +80,21 @@ READERS = Readers(
 
 
 def _name(choice: Body) -> str:
-    return normalise.text(choice.get("name"))
+    return contents.text(choice.get("name"))
 
 
 def _calls(content: Any) -> Iterator[ToolCall]:
-    for block in normalise.objects(content):
+    for block in contents.objects(content):
         if block.get("type") == "tool_use":
-            yield ToolCall(normalise.text(block.get("id")), normalise.text(block.get("name")))
+            yield ToolCall(contents.text(block.get("id")), contents.text(block.get("name")))
 
 
 def _result(block: Body) -> Iterator[ToolResult | None]:
     """The result in a block, with pauses before it if it is long."""
     content = block.get("content")
-    texts = yield from normalise.read_in_slices(content, read_content)
+    texts = yield from contents.read_in_slices(content, read_content)
     yield ToolResult(
         texts=texts,
-        call_id=normalise.text(block.get("tool_use_id")),
+        call_id=contents.text(block.get("tool_use_id")),
         error=block.get("is_error") is True,
     )

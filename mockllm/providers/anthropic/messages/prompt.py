@@ -11,7 +11,7 @@ from mockllm.exchange import Request
 from mockllm.matching.effort import Effort
 from mockllm.matching.predicate import Predicate
 from mockllm.prompt import NOT_STREAMED, STREAMED, Message, MessagePart, Prompt
-from mockllm.providers import normalise, request_body
+from mockllm.providers import compared_messages, contents, message_matches, normalise, request_body
 from mockllm.providers.anthropic.messages.conversation import READERS
 from mockllm.providers.anthropic.messages.texts import (
     MEMBERS,
@@ -44,14 +44,16 @@ def decode(request: Request, values: Values) -> Prompt:
     return read(request_body.read_members(request.body, values))
 
 
-def read(members: dict[str, Any], prepared: normalise.Prepared | None = None) -> Prompt:
+def read(members: dict[str, Any], prepared: compared_messages.Prepared | None = None) -> Prompt:
     """Read the decoded body of a request into a prompt, as `decode` does. What is `prepared` is not
     done again."""
     plain = _read_plain(members) if prepared is None and "max_tokens" in members else None
     return plain or _read_any(members, prepared)
 
 
-def _read_any(members: dict[str, Any], prepared: normalise.Prepared | None = None) -> Prompt:
+def _read_any(
+    members: dict[str, Any], prepared: compared_messages.Prepared | None = None
+) -> Prompt:
     model = request_body.read_model(members)
     messages = request_body.read_messages(members)
     if prepared is None:
@@ -63,12 +65,12 @@ def _read_any(members: dict[str, Any], prepared: normalise.Prepared | None = Non
     request_body.check_minimums(members, _MINIMUMS)
     _check_thinking(members.get("thinking"))
     stream = bool(request_body.read_flag(members, "stream"))
-    last_messages = normalise.last_and_turn(messages, _message, prepared)
+    last_messages = compared_messages.last_and_turn(messages, _message, prepared)
     options = STREAMED if stream else NOT_STREAMED
     return Prompt(NAME, model, last_messages, options, members, READERS)
 
 
-def prepare(members: Mapping[str, Any]) -> normalise.Preparing:
+def prepare(members: Mapping[str, Any]) -> compared_messages.Preparing:
     """Do what takes long in `read`, with pauses."""
     entries = members.get("messages")
 
@@ -76,7 +78,7 @@ def prepare(members: Mapping[str, Any]) -> normalise.Preparing:
         request_body.check_messages(messages, ROLES, first)
 
     yield from request_body.check_in_slices("messages", entries, check)
-    return (yield from normalise.last_in_pieces(entries, _message_in_pieces))
+    return (yield from compared_messages.last_in_pieces(entries, _message_in_pieces))
 
 
 def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
@@ -85,12 +87,14 @@ def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
     Raises:
         ValueError: the message has no role of this API.
     """
-    normalise.check_role(message, ROLES)
+    message_matches.check_role(message, ROLES)
     content = message.get("content")
-    relaxed = normalise.compile_contains(content, message["role"], _parts(message), _TEXT_NAMES)
+    relaxed = message_matches.compile_contains(
+        content, message["role"], _parts(message), _TEXT_NAMES
+    )
     if contains:
         return relaxed
-    return normalise.compile_exact(message, canonical, tuple(_texts(content)), relaxed)
+    return message_matches.compile_exact(message, canonical, tuple(_texts(content)), relaxed)
 
 
 def _check_thinking(thinking: Any) -> None:
@@ -129,13 +133,13 @@ def _message(message: dict[str, Any]) -> Message:
 def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message | None]:
     """The message, with pauses; None if it is small."""
     content, role = message.get("content"), message["role"]
-    if not normalise.is_long(content) and not json_encoding.takes_long(message):
+    if not contents.is_long(content) and not json_encoding.takes_long(message):
         return None
     if isinstance(content, str):
         return replace(_message(message), sizes=_SIZES)
-    texts = yield from normalise.gather(_texts_in_pieces(content))
-    search_texts = yield from normalise.gather(read_content_in_pieces(content))
-    entries: str | Sequence[Any] = content if normalise.is_long(content) else ""
+    texts = yield from contents.gather(_texts_in_pieces(content))
+    search_texts = yield from contents.gather(read_content_in_pieces(content))
+    entries: str | Sequence[Any] = content if contents.is_long(content) else ""
     items = (message,)
     return Message(role, texts, search_texts, items, canonical, _parts_in_pieces, entries, _SIZES)
 
@@ -144,7 +148,7 @@ def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:
     """The blocks of a message. Of results of tools, the content is a list too."""
     for block in normalise.spread_lazily(message.get("content"), _part):
         call_id = block.get("tool_use_id") if isinstance(block, dict) else None
-        yield MessagePart(block, normalise.text(call_id))
+        yield MessagePart(block, contents.text(call_id))
 
 
 def _parts_in_pieces(message: dict[str, Any]) -> Iterator[MessagePart | list[Any] | None]:
@@ -153,7 +157,7 @@ def _parts_in_pieces(message: dict[str, Any]) -> Iterator[MessagePart | list[Any
     for block in content if isinstance(content, list) else normalise.spread(content):
         compared = yield from _part_in_pieces(block, effort)
         call_id = compared.get("tool_use_id") if isinstance(compared, dict) else None
-        yield MessagePart(compared, normalise.text(call_id))
+        yield MessagePart(compared, contents.text(call_id))
 
 
 def _part_in_pieces(block: Any, effort: Effort) -> Generator[list[Any] | None, None, Any]:
@@ -181,26 +185,26 @@ def _part(block: Any) -> Any:
 def _texts(content: Any) -> Iterator[str]:
     """The texts of a content in order, including those of tool results."""
     if not isinstance(content, list):
-        yield from normalise.texts(content)
+        yield from contents.texts(content)
         return
     for block in content:
         if isinstance(block, dict) and block.get("type") == "tool_result":
-            yield from normalise.texts(block.get("content"))
+            yield from contents.texts(block.get("content"))
         else:
-            yield from normalise.texts([block])
+            yield from contents.texts([block])
 
 
 def _texts_in_pieces(content: Any) -> Iterator[str | None]:
     """What `_texts` finds in a list, and None for each pause."""
     for number, block in enumerate(content if isinstance(content, list) else (), 1):
         inner = block.get("content") if isinstance(block, dict) else None
-        if normalise.is_long(inner) and block.get("type") == "tool_result":
-            for start in range(0, len(inner), normalise.PARTS_AT_ONCE):
-                yield from normalise.texts(inner[start : start + normalise.PARTS_AT_ONCE])
+        if contents.is_long(inner) and block.get("type") == "tool_result":
+            for start in range(0, len(inner), contents.PARTS_AT_ONCE):
+                yield from contents.texts(inner[start : start + contents.PARTS_AT_ONCE])
                 yield None
         else:
             yield from _texts([block])
-        if not number % normalise.PARTS_AT_ONCE:
+        if not number % contents.PARTS_AT_ONCE:
             yield None
 
 

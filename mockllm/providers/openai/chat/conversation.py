@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mockllm.prompt import Body, ConversationMessage, Readers, ToolCall, ToolResult
-from mockllm.providers import normalise
+from mockllm.providers import compared_messages, contents, request_names
 from mockllm.providers.counts import count
 from mockllm.providers.openai.chat.texts import read_content
 
@@ -14,50 +14,50 @@ from mockllm.providers.openai.chat.texts import read_content
 def read_messages(body: Body) -> Iterator[ConversationMessage | None]:
     """The conversation, with pauses. The older `function` messages are tool results with the name
     of the tool."""
-    for message in normalise.objects(body.get("messages")):
+    for message in contents.objects(body.get("messages")):
         content, role = message.get("content"), message.get("role")
-        read = read_content if role in ("tool", "function") else normalise.texts
+        read = read_content if role in ("tool", "function") else contents.texts
         if isinstance(content, str):
             texts: Sequence[str] = (content,)
         else:
-            texts = yield from normalise.read_in_slices(content, read)
+            texts = yield from contents.read_in_slices(content, read)
         match role:
             case "user":
                 yield ConversationMessage("user", texts)
             case "assistant":
-                refusal = tuple(normalise.texts(message.get("refusal")))
+                refusal = tuple(contents.texts(message.get("refusal")))
                 called = message.get("tool_calls")
-                calls = (yield from normalise.read_in_slices(called, _calls_of)) if called else ()
+                calls = (yield from contents.read_in_slices(called, _calls_of)) if called else ()
                 legacy = tuple(_legacy_call(message))
                 texts = (*texts, *refusal) if refusal else texts
                 yield ConversationMessage(
                     "assistant", texts, (*calls, *legacy) if legacy else calls
                 )
             case "tool":
-                call_id = normalise.text(message.get("tool_call_id"))
+                call_id = contents.text(message.get("tool_call_id"))
                 yield ToolResult(texts=texts, call_id=call_id)
             case "function":
-                yield ToolResult(texts=texts, name=normalise.text(message.get("name")))
+                yield ToolResult(texts=texts, name=contents.text(message.get("name")))
 
 
 def read_system(body: Body) -> Iterator[str]:
     """The texts of system and developer messages."""
-    for message in normalise.objects(body.get("messages")):
-        if normalise.is_system_note(message):
-            yield from normalise.texts(message.get("content"))
+    for message in contents.objects(body.get("messages")):
+        if compared_messages.is_system_note(message):
+            yield from contents.texts(message.get("content"))
 
 
 def read_tools(body: Body) -> Iterator[str]:
     """The names of the tools, then those of the legacy `functions`."""
-    for tool in normalise.objects(body.get("tools")):
-        yield _name(tool) or normalise.text(tool.get("type"))
-    for function in normalise.objects(body.get("functions")):
-        yield normalise.text(function.get("name"))
+    for tool in contents.objects(body.get("tools")):
+        yield _name(tool) or contents.text(tool.get("type"))
+    for function in contents.objects(body.get("functions")):
+        yield contents.text(function.get("name"))
 
 
 def read_schemas(body: Body) -> Iterator[str]:
     """The name in `response_format`."""
-    yield from normalise.schema_names(body.get("response_format"))
+    yield from request_names.schema_names(body.get("response_format"))
 
 
 def read_forced_tool(body: Body) -> str:
@@ -66,8 +66,8 @@ def read_forced_tool(body: Body) -> str:
     choice = body.get("tool_choice")
     legacy = body.get("function_call")
     if choice is None and isinstance(legacy, dict):
-        return normalise.text(legacy.get("name"))
-    return normalise.forced_tool(choice, _name, read_tools(body))
+        return contents.text(legacy.get("name"))
+    return request_names.forced_tool(choice, _name, read_tools(body))
 
 
 def read_output_limit(body: Body) -> int | None:
@@ -88,14 +88,14 @@ READERS = Readers(
 
 
 def _calls_of(called: Any) -> Iterator[ToolCall]:
-    for call in normalise.objects(called):
-        yield ToolCall(normalise.text(call.get("id")), _name(call))
+    for call in contents.objects(called):
+        yield ToolCall(contents.text(call.get("id")), _name(call))
 
 
 def _legacy_call(message: Body) -> Iterator[ToolCall]:
     function = message.get("function_call")
     if isinstance(function, dict):
-        yield ToolCall("", normalise.text(function.get("name")))
+        yield ToolCall("", contents.text(function.get("name")))
 
 
 def _name(tool: Body) -> str:
@@ -103,5 +103,5 @@ def _name(tool: Body) -> str:
     for kind in ("function", "custom"):
         inner = tool.get(kind)
         if isinstance(inner, dict):
-            return normalise.text(inner.get("name"))
+            return contents.text(inner.get("name"))
     return ""

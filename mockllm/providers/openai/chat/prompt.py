@@ -13,7 +13,7 @@ from mockllm.matching.message_predicates import LastMessagePredicate
 from mockllm.matching.part_predicates import MessageHasParts
 from mockllm.matching.predicate import Predicate
 from mockllm.prompt import NOT_STREAMED, Message, MessagePart, Prompt, ResponseOptions
-from mockllm.providers import normalise, request_body
+from mockllm.providers import compared_messages, contents, message_matches, normalise, request_body
 from mockllm.providers.openai.chat import texts as chat_texts
 from mockllm.providers.openai.chat.conversation import READERS
 from mockllm.providers.plain import PlainReader
@@ -59,14 +59,16 @@ def decode(request: Request, values: Values) -> Prompt:
     return _read_plain(members) or _read_any(members)
 
 
-def read(members: dict[str, Any], prepared: normalise.Prepared | None = None) -> Prompt:
+def read(members: dict[str, Any], prepared: compared_messages.Prepared | None = None) -> Prompt:
     """Read the decoded body of a request into a prompt, as `decode` does. What is `prepared` is not
     done again."""
     plain = _read_plain(members) if prepared is None else None
     return plain or _read_any(members, prepared)
 
 
-def _read_any(members: dict[str, Any], prepared: normalise.Prepared | None = None) -> Prompt:
+def _read_any(
+    members: dict[str, Any], prepared: compared_messages.Prepared | None = None
+) -> Prompt:
     model = request_body.read_model(members)
     messages = request_body.read_messages(members)
     if prepared is None:
@@ -74,11 +76,11 @@ def _read_any(members: dict[str, Any], prepared: normalise.Prepared | None = Non
     else:
         prepared.check()
     request_body.check_minimums(members, _MINIMUMS)
-    last_messages = normalise.last_and_turn(messages, _message, prepared)
+    last_messages = compared_messages.last_and_turn(messages, _message, prepared)
     return Prompt(NAME, model, last_messages, _read_options(members), members, READERS)
 
 
-def prepare(members: Mapping[str, Any]) -> normalise.Preparing:
+def prepare(members: Mapping[str, Any]) -> compared_messages.Preparing:
     """Do what takes long in `read`, with pauses."""
     entries = members.get("messages")
 
@@ -86,7 +88,7 @@ def prepare(members: Mapping[str, Any]) -> normalise.Preparing:
         request_body.check_messages(messages, MEMBERS, first)
 
     yield from request_body.check_in_slices("messages", entries, check)
-    return (yield from normalise.last_in_pieces(entries, _message_in_pieces))
+    return (yield from compared_messages.last_in_pieces(entries, _message_in_pieces))
 
 
 def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
@@ -95,16 +97,18 @@ def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
     Raises:
         ValueError: the message has no role of this API.
     """
-    normalise.check_role(message, MEMBERS)
+    message_matches.check_role(message, MEMBERS)
     content, role = message.get("content"), message["role"]
     relaxed: LastMessagePredicate
     if role in ("tool", "function"):
         relaxed = _compile_result(message)
     else:
-        relaxed = normalise.compile_contains(content, role, _parts(message), _TEXT_NAMES)
+        relaxed = message_matches.compile_contains(content, role, _parts(message), _TEXT_NAMES)
     if contains:
         return relaxed
-    return normalise.compile_exact(message, canonical, tuple(normalise.texts(content)), relaxed)
+    return message_matches.compile_exact(
+        message, canonical, tuple(contents.texts(content)), relaxed
+    )
 
 
 def canonical(message: dict[str, Any]) -> bytes:
@@ -137,9 +141,9 @@ def _compile_result(message: dict[str, Any]) -> LastMessagePredicate:
     content, role = message.get("content"), message["role"]
     (whole,) = _parts(message)
     if whole.value.keys() != {"type"} and (content is None or content == []):
-        return MessageHasParts((), (normalise.compile_part(whole, _TEXT_NAMES),), role)
+        return MessageHasParts((), (message_matches.compile_part(whole, _TEXT_NAMES),), role)
     parts = map(MessagePart, normalise.spread(content, _part))
-    predicate = normalise.compile_contains(content, role, parts, _TEXT_NAMES)
+    predicate = message_matches.compile_contains(content, role, parts, _TEXT_NAMES)
     return replace(predicate, call_id=whole.call_id)
 
 
@@ -166,7 +170,7 @@ def _message(message: dict[str, Any]) -> Message:
     if isinstance(content, str) and role != "assistant":  # as nearly always
         texts: tuple[str, ...] = (content,)
         return Message(role, texts, texts, (message,), canonical, _parts, content)
-    texts = (content,) if isinstance(content, str) else tuple(normalise.texts(content))
+    texts = (content,) if isinstance(content, str) else tuple(contents.texts(content))
     plain = isinstance(content, str) or (content is not None and len(texts) == len(content))
     search_texts = texts if plain and role != "assistant" else chat_texts.search_texts(message)
     return Message(role, texts, search_texts, (message,), canonical, _parts)
@@ -175,18 +179,18 @@ def _message(message: dict[str, Any]) -> Message:
 def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message | None]:
     """The message, with pauses; None if it is small."""
     content, role = message.get("content"), message["role"]
-    if not normalise.is_long(content):
+    if not contents.is_long(content):
         if not json_encoding.takes_long(message):
             return None
         return (yield from _large_message(message))
-    texts = yield from normalise.read_in_slices(content, normalise.texts)
+    texts = yield from contents.read_in_slices(content, contents.texts)
     search_texts = texts
     if role == "assistant":
         before, behind = chat_texts.around_content(message)
-        searched = yield from normalise.read_in_slices(content, chat_texts.read_content)
+        searched = yield from contents.read_in_slices(content, chat_texts.read_content)
         search_texts = (*before, *searched, *behind)
     elif len(texts) != len(content):
-        search_texts = yield from normalise.read_in_slices(content, chat_texts.read_content)
+        search_texts = yield from contents.read_in_slices(content, chat_texts.read_content)
     items = (message,)
     return Message(role, texts, search_texts, items, canonical, _parts_in_pieces, content, _SIZES)
 
@@ -196,10 +200,10 @@ def _large_message(message: dict[str, Any]) -> Generator[None, None, Message]:
     content, role = message.get("content"), message["role"]
     if isinstance(content, str) and role != "assistant":
         return replace(_message(message), sizes=_SIZES)
-    texts = (content,) if isinstance(content, str) else tuple(normalise.texts(content))
+    texts = (content,) if isinstance(content, str) else tuple(contents.texts(content))
     search_texts: Sequence[str] = texts
     if role == "assistant" or (content is not None and len(texts) != len(content)):
-        search_texts = yield from normalise.gather(chat_texts.search_texts_in_pieces(message))
+        search_texts = yield from contents.gather(chat_texts.search_texts_in_pieces(message))
     items = (message,)
     return Message(role, texts, search_texts, items, canonical, _parts_in_pieces, sizes=_SIZES)
 
@@ -214,7 +218,7 @@ def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:
         result.pop("content", None)
         if content:
             result["content"] = content
-        yield MessagePart(result, normalise.text(message.get("tool_call_id")))
+        yield MessagePart(result, contents.text(message.get("tool_call_id")))
     else:
         yield from map(MessagePart, normalise.spread_lazily(message.get("content"), _part))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mockllm.prompt import Body
-from mockllm.providers import normalise
+from mockllm.providers import contents
 from mockllm.providers.openai.chat.answer import USAGE
 from mockllm.providers.openai.chat.conversation import read_forced_tool
 from mockllm.providers.openai.usage import spell
@@ -54,7 +54,7 @@ def _calls(calls: Sequence[NeutralCall], body: Body) -> dict[str, Any]:
         return {}
     if len(calls) == 1 and body.get("functions") and not body.get("tools"):
         return {"function_call": {"name": calls[0].name, "arguments": calls[0].arguments}}
-    custom = {normalise.text(tool.get("name")) for tool in _custom_tools(body)}
+    custom = {contents.text(tool.get("name")) for tool in _custom_tools(body)}
     return {"tool_calls": [_call(call, is_custom=call.name in custom) for call in calls]}
 
 
@@ -68,7 +68,7 @@ def _call(call: NeutralCall, *, is_custom: bool) -> dict[str, Any]:
 
 
 def _custom_tools(body: Body) -> Iterable[dict[str, Any]]:
-    return normalise.objects([tool.get("custom") for tool in normalise.objects(body.get("tools"))])
+    return contents.objects([tool.get("custom") for tool in contents.objects(body.get("tools"))])
 
 
 def _is_named(body: Body) -> bool:

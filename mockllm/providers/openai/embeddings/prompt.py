@@ -24,7 +24,7 @@ from mockllm.prompt import (
     Readers,
     ResponseOptions,
 )
-from mockllm.providers import normalise, request_body
+from mockllm.providers import compared_messages, message_matches, request_body
 from mockllm.providers.api import CannotMatch
 from mockllm.providers.routes import Values
 from mockllm.wire import jsontext
@@ -48,7 +48,7 @@ def decode(request: Request, values: Values) -> Prompt:
     return read(request_body.read_members(request.body, values))
 
 
-def read(members: dict[str, Any], prepared: normalise.Prepared | None = None) -> Prompt:
+def read(members: dict[str, Any], prepared: compared_messages.Prepared | None = None) -> Prompt:
     """Read the decoded body of a request into a prompt, as `decode` does. What is `prepared` is not
     done again."""
     model = request_body.read_model(members)
@@ -91,12 +91,12 @@ def inputs_of(value: Any) -> list[Any]:
     return [value]
 
 
-def prepare(members: Mapping[str, Any]) -> normalise.Preparing:
+def prepare(members: Mapping[str, Any]) -> compared_messages.Preparing:
     """Do what takes long in `read`, with pauses."""
     value = members.get("input")
     if isinstance(value, list) and value:
         yield from _check_inputs(value)
-    return normalise.Prepared()
+    return compared_messages.Prepared()
 
 
 def _check_input(value: list[Any]) -> None:
@@ -152,7 +152,7 @@ def compile_match(value: str | list[Any], contains: bool) -> Predicate:
         CannotMatch: it is an empty list, which no request can have.
     """
     texts = _texts(value)
-    parts = tuple(normalise.compile_part(part, lambda value: ()) for part in _parts(value))
+    parts = tuple(message_matches.compile_part(part, lambda value: ()) for part in _parts(value))
     relaxed: LastMessagePredicate = MessageContains(texts[0] if texts else "")
     if parts or len(texts) > 1:
         relaxed = MessageHasParts(texts, parts)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mockllm.prompt import Body, ConversationMessage, Readers, ToolCall, ToolResult
-from mockllm.providers import normalise
+from mockllm.providers import compared_messages, contents, request_names
 from mockllm.providers.counts import count
 from mockllm.providers.openai.responses.texts import read_item
 
@@ -22,16 +22,16 @@ _OTHER_CLIENT_ITEMS = frozenset({"mcp_approval_response", "additional_tools", "c
 
 def read_messages(body: Body) -> Iterator[ConversationMessage | None]:
     """The conversation, with pauses, without the one that `previous_response_id` refers to."""
-    for item in normalise.objects(items_of(body["input"])):
-        kind = normalise.text(item.get("type"))
+    for item in contents.objects(items_of(body["input"])):
+        kind = contents.text(item.get("type"))
         if is_message(item):
-            if not normalise.is_system_note(item):
+            if not compared_messages.is_system_note(item):
                 content = item.get("content")
                 if isinstance(content, str):
                     texts: Sequence[str] = (content,)
                 else:
-                    texts = yield from normalise.read_in_slices(content, normalise.texts)
-                yield ConversationMessage(normalise.text(item.get("role")), texts)
+                    texts = yield from contents.read_in_slices(content, contents.texts)
+                yield ConversationMessage(contents.text(item.get("role")), texts)
         elif is_result(item):
             yield from _result(item)
         elif kind not in _OTHER_CLIENT_ITEMS:
@@ -40,27 +40,27 @@ def read_messages(body: Body) -> Iterator[ConversationMessage | None]:
 
 def read_system(body: Body) -> Iterator[str]:
     """The texts of `instructions`, then those of system and developer messages."""
-    yield from normalise.texts(body.get("instructions"))
-    for item in normalise.objects(items_of(body["input"])):
-        if is_message(item) and normalise.is_system_note(item):
-            yield from normalise.texts(item.get("content"))
+    yield from contents.texts(body.get("instructions"))
+    for item in contents.objects(items_of(body["input"])):
+        if is_message(item) and compared_messages.is_system_note(item):
+            yield from contents.texts(item.get("content"))
 
 
 def read_tools(body: Body) -> Iterator[str]:
     """The names of the tools; of a built-in tool without a name, its type (``web_search``)."""
-    return normalise.tool_names(body.get("tools"))
+    return request_names.tool_names(body.get("tools"))
 
 
 def read_schemas(body: Body) -> Iterator[str]:
     """The name in `text.format`."""
     options = body.get("text")
     if isinstance(options, dict):
-        yield from normalise.schema_names(options.get("format"))
+        yield from request_names.schema_names(options.get("format"))
 
 
 def read_forced_tool(body: Body) -> str:
     """The tool that `tool_choice` names, or the only one if the model must call some tool."""
-    return normalise.forced_tool(body.get("tool_choice"), _name, read_tools(body))
+    return request_names.forced_tool(body.get("tool_choice"), _name, read_tools(body))
 
 
 def continues(body: Body) -> bool:
@@ -100,18 +100,18 @@ def is_message(item: Mapping[str, Any]) -> bool:
 
 def is_result(item: Mapping[str, Any]) -> bool:
     """True if an item is the result of a call."""
-    return normalise.text(item.get("type")).endswith(_OUTPUT)
+    return contents.text(item.get("type")).endswith(_OUTPUT)
 
 
 def call_id_of(item: Mapping[str, Any]) -> str:
     """The id of the call whose result an item is."""
-    return normalise.text(item.get("call_id")) or normalise.text(item.get("id"))
+    return contents.text(item.get("call_id")) or contents.text(item.get("id"))
 
 
 def _result(item: Body) -> Iterator[ToolResult | None]:
     """The result that an item is, with pauses before it if it is long."""
     output = item.get("output")
-    texts = yield from normalise.read_in_slices(output, read_item)
+    texts = yield from contents.read_in_slices(output, read_item)
     yield ToolResult(
         texts=texts,
         call_id=call_id_of(item),
@@ -120,13 +120,13 @@ def _result(item: Body) -> Iterator[ToolResult | None]:
 
 
 def _name(choice: Body) -> str:
-    return normalise.text(choice.get("name"))
+    return contents.text(choice.get("name"))
 
 
 def _calls(item: Body) -> Iterator[ToolCall]:
     """The tool call in an item, if the client has to run it: then it has a `call_id`. A built-in
     tool is named by its type (``computer``)."""
-    call_id = normalise.text(item.get("call_id"))
+    call_id = contents.text(item.get("call_id"))
     if call_id:
-        kind = normalise.text(item.get("type")).removesuffix(_CALL)
-        yield ToolCall(call_id, normalise.text(item.get("name")) or kind)
+        kind = contents.text(item.get("type")).removesuffix(_CALL)
+        yield ToolCall(call_id, contents.text(item.get("name")) or kind)

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from mockllm.pieces import Pieces
-from mockllm.providers.normalise import PARTS_AT_ONCE, is_long
+from mockllm.providers.contents import PARTS_AT_ONCE, is_long
 from mockllm.providers.openai import service_tier
 from mockllm.providers.openai.responses import tools
 from mockllm.wire import jsontext, placeholders

@@ -14,7 +14,7 @@ from mockllm.matching.parts import Part
 from mockllm.matching.predicate import Predicate
 from mockllm.matching.texts import MAX_QUOTE
 from mockllm.prompt import Message, MessagePart, Prompt, ResponseOptions
-from mockllm.providers import normalise, request_body
+from mockllm.providers import compared_messages, contents, message_matches, normalise, request_body
 from mockllm.providers.openai.responses.conversation import (
     READERS,
     call_id_of,
@@ -67,7 +67,7 @@ def decode(request: Request, values: Values) -> Prompt:
     return read(request_body.read_members(request.body, values))
 
 
-def read(members: dict[str, Any], prepared: normalise.Prepared | None = None) -> Prompt:
+def read(members: dict[str, Any], prepared: compared_messages.Prepared | None = None) -> Prompt:
     """Read the decoded body of a request into a prompt, as `decode` does. What is `prepared` is not
     done again."""
     model = _read_model(members)
@@ -84,11 +84,11 @@ def read(members: dict[str, Any], prepared: normalise.Prepared | None = None) ->
     return Prompt(NAME, model, last_messages, _read_options(members), members, READERS)
 
 
-def prepare(members: Mapping[str, Any]) -> normalise.Preparing:
+def prepare(members: Mapping[str, Any]) -> compared_messages.Preparing:
     """Do what takes long in `read`, with pauses."""
     items = members.get("input")
     yield from request_body.check_in_slices("input", items, _check_items, is_message)
-    return (yield from normalise.last_in_pieces(items, _message_in_pieces))
+    return (yield from compared_messages.last_in_pieces(items, _message_in_pieces))
 
 
 def compile_match(value: str | list[Any], contains: bool) -> Predicate:
@@ -123,7 +123,7 @@ def _relax(value: str | list[Any], ends: ItemsEndWith) -> Relaxed:
     but the text is."""
     if isinstance(value, str):
         return Relaxed(MessageContains(value))
-    text = normalise.only_text(value[0].get("content")) if len(value) == 1 else None
+    text = contents.only_text(value[0].get("content")) if len(value) == 1 else None
     if not text or not is_message(value[0]):
         return Relaxed(ends)
     quoted = jsontext.dumps(text).decode() if len(text) <= MAX_QUOTE else "..."
@@ -169,7 +169,7 @@ def _compile_item(item: dict[str, Any]) -> bytes | Part:
     if not _lacks_content(item):
         return b"%b" % canonical(item)
     (part,) = _parts(item)
-    return normalise.compile_part(part, text_names(MEMBERS))
+    return message_matches.compile_part(part, text_names(MEMBERS))
 
 
 def _parts(item: dict[str, Any]) -> Iterator[MessagePart]:
@@ -213,7 +213,7 @@ def _check_item(item: Any, path: str) -> None:
 
 
 def _messages(
-    value: str | list[Any], items: list[Any], prepared: normalise.Prepared | None
+    value: str | list[Any], items: list[Any], prepared: compared_messages.Prepared | None
 ) -> Iterator[Message]:
     """The whole input with the texts of its last item, then the texts of the last item before
     trailing system notes. Rules search the compact JSON of an item too, so that a mock can match
@@ -224,7 +224,7 @@ def _messages(
         content = value if isinstance(value, str) else ""
         yield Message("user", texts, texts or ("",), items, canonical, _parts, content)
         return
-    for item, whole in ((items[-1], items), (normalise.turn_before(items, prepared), None)):
+    for item, whole in ((items[-1], items), (compared_messages.turn_before(items, prepared), None)):
         if item is None:
             continue
         made = None if prepared is None else prepared.messages.get(id(item))
@@ -239,14 +239,14 @@ def _messages(
 
 def _message_in_pieces(item: dict[str, Any]) -> Generator[None, None, Message | None]:
     """The message of an item without its `items`, with pauses; None if it is small."""
-    long = {name: member for name, member in item.items() if normalise.is_long(member)}
+    long = {name: member for name, member in item.items() if contents.is_long(member)}
     texts: list[str] = []
     for name, read in _TEXTS.items():
-        texts += yield from normalise.read_in_slices(item.get(name), read)
+        texts += yield from contents.read_in_slices(item.get(name), read)
     if not long and not json_encoding.takes_long(item):
         return None
-    found = yield from normalise.gather(read_item_in_pieces(item))
-    found.append((yield from normalise.write_in_pieces(item)))
+    found = yield from contents.gather(read_item_in_pieces(item))
+    found.append((yield from contents.write_in_pieces(item)))
     names = text_members(item, MEMBERS)
     compared = [long[name] for name in _compared(item, names) if name in long]
     content = max(compared or _compared_texts(item, texts), key=len, default="")
@@ -289,8 +289,8 @@ def _summary_texts(value: Any) -> Iterator[str]:
 
 
 _TEXTS: Mapping[str, Callable[[Any], Iterator[str]]] = {
-    "content": normalise.texts,
-    "output": normalise.texts,
+    "content": contents.texts,
+    "output": contents.texts,
     "name": _only_string,
     "arguments": _only_string,
     "summary": _summary_texts,

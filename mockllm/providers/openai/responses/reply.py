@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 from mockllm.prompt import Body
-from mockllm.providers import normalise
+from mockllm.providers import contents
 from mockllm.providers.openai.responses.answer import USAGE
 from mockllm.providers.openai.responses.conversation import read_forced_tool
 from mockllm.providers.openai.usage import spell
@@ -54,5 +54,5 @@ def _calls(calls: Iterable[NeutralCall], custom: Container[str]) -> Iterator[dic
 
 
 def _custom_tools(body: Body) -> set[str]:
-    tools = normalise.objects(body.get("tools"))
-    return {normalise.text(tool.get("name")) for tool in tools if tool.get("type") == "custom"}
+    tools = contents.objects(body.get("tools"))
+    return {contents.text(tool.get("name")) for tool in tools if tool.get("type") == "custom"}

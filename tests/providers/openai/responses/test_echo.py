@@ -12,7 +12,7 @@ from mockllm import Config
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
-from mockllm.providers.normalise import PARTS_AT_ONCE
+from mockllm.providers.contents import PARTS_AT_ONCE
 from mockllm.providers.openai.responses import echo
 from mockllm.providers.openai.responses.answer import complete
 from mockllm.wire import jsontext
