@@ -154,17 +154,19 @@ class _Process:
         app.paces.slot = slot
         turns = Turns()
         # of all servers
-        self._store = _open_store(app, clock, settings, place)
-        self._distant: DistantChanges | None = None
-        if self._store is not None and settings.control is not None:
-            self._distant = DistantChanges(self._store)
+        self._distant_store = _open_distant_store(app, clock, settings, place)
+        self._distant_changes: DistantChanges | None = None
+        if self._distant_store is not None and settings.control is not None:
+            self._distant_changes = DistantChanges(self._distant_store)
         # of the workers of this one
         self._peers, journal, calls = record(
-            app, settings.journal, place, self._distant, turns=turns
+            app, settings.journal, place, self._distant_changes, turns=turns
         )
-        self._responses = _share_responses(app, self._store, self._peers, calls, turns)
-        self._shared_state = _share_state(app, settings, place)
-        self._shared, number = self._follow_changes()
+        self._responses = _open_distant_responses(
+            app, self._distant_store, self._peers, calls, turns
+        )
+        self._shared_store = _open_shared_store(app, settings, place)
+        self._shared_changes, number = self._follow_changes()
         # of this process
         meter = None if settings.metrics is None else settings.metrics.meter(time.monotonic)
         self._service = Service(
@@ -180,7 +182,7 @@ class _Process:
             meter=meter,
             turns=turns,
         )
-        if self._store is not None or self._shared_state is not None:
+        if self._distant_store is not None or self._shared_store is not None:
             self._service.shared_pools = SharedPools(app, clock.set_others)
         self._sampler = _show_metrics(self._service, settings)
         if settings.control is not None:
@@ -190,7 +192,7 @@ class _Process:
                 calls=calls,
                 host=settings.host,
                 is_tls=bound.tls is not None,
-                shared=self._distant or self._shared,
+                shared=self._distant_changes or self._shared_changes,
             )
         self._listener = Listener(self._service, tls=bound.tls)
         self._reloader: Reloader | None = None
@@ -203,8 +205,8 @@ class _Process:
         them, and the number of this process, which no other has."""
         place = self._place
         number = 0 if place is None else place.number
-        if self._store is not None and self._distant is not None:
-            return None, self._store.number
+        if self._distant_store is not None and self._distant_changes is not None:
+            return None, self._distant_store.number
         if place is None or place.changes is None:
             return None, number
         return SharedChanges(place.changes, number, self.cut), number
@@ -214,25 +216,25 @@ class _Process:
         need not. Mocks that were gone begin anew when they come back."""
         engine = self._service.app.engine
         gone = frozenset[str]() if self._place is None else self._place.gone
-        if self._store is not None and gone:
-            self._store.post((Reset(keys=gone),), time.monotonic())
-        if self._shared_state is not None and (engine.needs_state or gone):
-            self._shared_state.post((Reset(keys=gone),) if gone else (), time.monotonic())
-        if self._shared_state is not None:
-            self._shared_state.follow()
+        if self._distant_store is not None and gone:
+            self._distant_store.post((Reset(keys=gone),), time.monotonic())
+        if self._shared_store is not None and (engine.needs_state or gone):
+            self._shared_store.post((Reset(keys=gone),) if gone else (), time.monotonic())
+        if self._shared_store is not None:
+            self._shared_store.follow()
 
     async def start(self) -> None:
         """Accept connections, and answer other workers."""
-        if self._shared is not None:
-            self._shared.start()
+        if self._shared_changes is not None:
+            self._shared_changes.start()
         if self._peers is not None:
             await self._peers.start()
         if self._sampler is not None:
             self._sampler.start()
-        if self._store is not None:
-            self._store.start()
-        if self._distant is not None:
-            await self._distant.start()
+        if self._distant_store is not None:
+            self._distant_store.start()
+        if self._distant_changes is not None:
+            await self._distant_changes.start()
         self._open_state()
         await self._listener.start(self._sock)
         self._garbage.start()
@@ -268,8 +270,8 @@ class _Process:
         """Answer new requests with `engine`; responses in progress are unaffected."""
         if not self.stopping.is_set():
             reloaded = self._service.app.use(engine)
-            if self._store is not None:
-                self._store.use_config(engine.fingerprint)
+            if self._distant_store is not None:
+                self._distant_store.use_config(engine.fingerprint)
             log_state(reloaded, engine.stateful_mocks)
             freeze_heap()
         if self._reloader is not None:
@@ -314,19 +316,19 @@ class _Process:
             await handover.hand_on_calls()
         if self._peers is not None:
             self._peers.close()
-        if self._shared is not None:
-            self._shared.stop()
-        if self._distant is not None:
-            await self._distant.stop()
+        if self._shared_changes is not None:
+            self._shared_changes.stop()
+        if self._distant_changes is not None:
+            await self._distant_changes.stop()
         if self._responses is not None:
             await self._responses.stop()
-        if self._store is not None:
-            await self._store.stop()
-        if self._shared_state is not None:
-            self._shared_state.close()
+        if self._distant_store is not None:
+            await self._distant_store.stop()
+        if self._shared_store is not None:
+            self._shared_store.close()
 
 
-def _open_store(
+def _open_distant_store(
     app: App, clock: Clock, settings: Settings, place: Place | None
 ) -> RedisStore | None:
     """Have `app` ask the state that other servers share, and return its store; None if none do."""
@@ -336,7 +338,7 @@ def _open_store(
     return settings.sharing.open(app, clock, app.paces.slot, is_successor=is_successor)
 
 
-def _share_responses(
+def _open_distant_responses(
     app: App, store: RedisStore | None, peers: Peers | None, calls: Calls | None, turns: Turns
 ) -> DistantResponses | None:
     """Return the stored responses of all servers, which `calls` look back to; None if other servers
@@ -349,7 +351,7 @@ def _share_responses(
     return responses
 
 
-def _share_state(app: App, settings: Settings, place: Place | None) -> SharedStore | None:
+def _open_shared_store(app: App, settings: Settings, place: Place | None) -> SharedStore | None:
     """Have `app` ask the state that it shares with the other workers of the server, and return
     its store; None if there are none, or if other servers share it. Nothing is opened yet."""
     if place is None or place.state is None:
