@@ -10,7 +10,7 @@ Each kind has its place in the order of one request:
     credentials, validation, the client's own wishes
     error       `TrafficStage`: answers before anything is chosen, and takes nothing (`TakeNothing`)
     rate limit  `TrafficStage`: admits the request, in one atomic step with the choice
-    choice      `Engine`: a mock is chosen, and advanced
+    choice      `Chooser`: a mock is chosen, and advanced
     latency     `Responder`: replaces the pace of the file, not that of a mock or an entry
     fault       `Responder`: stands in for a mock that has no faults itself
 """

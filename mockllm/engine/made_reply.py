@@ -89,7 +89,7 @@ class MadeReply:
 
     @property
     def is_generated(self) -> bool:
-        """True if the number of its tokens is known."""
+        """True if it has generated or echoed words, whose tokens are counted."""
         return any(isinstance(part, (GeneratedWords, EchoedWords)) for part in self._parts())
 
     @property

@@ -27,8 +27,6 @@ PER_STEP = 200  # bytes that a step costs beside its own
 COPIES = 3  # of a reply's bytes: its steps, the same framed, the same in pieces
 TOO_LARGE = MAX_BYTES + 1
 MAX_SEEN = 65_536  # requests received once
-
-
 MAX_EXPOSED = 16 * 1024 * 1024  # bytes of requests whose traffic is known
 
 

@@ -71,7 +71,7 @@ class TrafficStage:
     ) -> Decision | Question:
         """Return what `decide` does with the effects of those entries that hold now, or the
         question before it: what is drawn, that an error takes nothing, and whether a limit admits
-        the request. (`effects` tells where each kind of effect is applied.)"""
+        the request."""
         if exposure.constant is not None:
             return self._by_effects(received, exposure, exposure.constant, decide)
         held = hold(exposure.entries, self.elapsed)
