@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-from mockllm.pieces import Pieces
+from mockllm.pieces import Pieces, finish
 from mockllm.prompt.conversation import (
     NO_CONVERSATION,
     Body,
@@ -155,18 +155,11 @@ class Prompt:
 
 
 def read_messages(prompt: Prompt) -> Sequence[ConversationMessage]:
-    pieces = read_messages_in_pieces(prompt)
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            messages: list[ConversationMessage] = end.value
-            return tuple(messages)
+    """The reading of `Prompt.messages`."""
+    return tuple(finish(read_messages_in_pieces(prompt)))
 
 
-def read_messages_in_pieces(
-    prompt: Prompt,
-) -> Pieces[list[ConversationMessage]]:
+def read_messages_in_pieces(prompt: Prompt) -> Pieces[list[ConversationMessage]]:
     """Do what `read_messages` does, with pauses."""
     return read_in_pieces(prompt.readers, prompt.body, prompt.earlier, prompt.let_go_later)
 
@@ -189,10 +182,12 @@ def messages_of_turns(prompt: Prompt) -> Sequence[ConversationMessage]:
 
 
 def read_system(prompt: Prompt) -> Sequence[str]:
+    """The reading of `Prompt.system`."""
     return tuple(prompt.readers.system(prompt.body))
 
 
 def read_tools(prompt: Prompt) -> Sequence[str]:
+    """The reading of `Prompt.tools`."""
     return tuple(prompt.readers.tools(prompt.body))
 
 

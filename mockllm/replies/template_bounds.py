@@ -178,6 +178,11 @@ def checked(value: Any) -> Any:
 
 
 def join_texts(*values: Any) -> str:
+    """Join values as texts.
+
+    Raises:
+        TemplateError: the text would be too long.
+    """
     texts = list(map(_as_text, values))
     _check_sum(texts)
     return "".join(texts)
@@ -190,6 +195,11 @@ def _check_sum(texts: Iterable[str], between: int = 0) -> None:
 
 
 def bounded_range(*bounds: int) -> range:
+    """Return the range with these bounds.
+
+    Raises:
+        TemplateError: it has too many values.
+    """
     values = range(*bounds)
     if len(values) > MAX_RANGE:
         raise TemplateError(f"a range has more than {MAX_RANGE:,} values")

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
 
 from mockllm.errors import closest, did_you_mean
-from mockllm.pieces import Pieces
+from mockllm.pieces import Pieces, finish
 from mockllm.validation.choosers import LABEL_PREFIX, MISSPELT
 from mockllm.validation.declared import Rewriting, compile_schema, compile_validator
 from mockllm.validation.reduction import Reduction, declared_names
@@ -73,13 +73,7 @@ class Confirm:
                 return _finding(error.errors(include_url=False)[0])
         else:
             return None
-        pieces = self.in_pieces(value)
-        while True:
-            try:
-                next(pieces)
-            except StopIteration as end:
-                finding: Finding | None = end.value
-                return finding
+        return finish(self.in_pieces(value))
 
     def in_pieces(self, value: Any) -> Pieces[Finding | None]:
         """Do the same, with pauses."""
