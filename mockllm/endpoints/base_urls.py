@@ -15,6 +15,8 @@ from mockllm.redaction import redact_path
 from mockllm.state.session_names import PREFIX, shown_path, split_path
 
 VERSION = "/v1"
+SEVERAL = "/sessions/"
+"""What is written for the prefix of a session by mistake."""
 MAX_PATH = 200  # characters; longer paths are not examined
 
 
@@ -51,8 +53,9 @@ def find_mistake(
 def _find_session_mistake(
     path: str, is_known: Callable[[str], bool], session: str | None
 ) -> Mistake | None:
-    """Find a missing name (``/session/v1/models``), a second session, and a prefix that is not at
-    the beginning: ``/v1/session/a/models``, ``/api/session/a/v1/models``."""
+    """Find a missing name (``/session/v1/models``), a second session, a prefix that is misspelt
+    (``/sessions/a/v1/models``), and one that is not at the beginning: ``/v1/session/a/models``,
+    ``/api/session/a/v1/models``."""
     if session is not None:
         if f"/{session}" == VERSION and is_known(VERSION + path):
             lacks = f"The path lacks the name of a session after '{PREFIX}'"
@@ -60,6 +63,11 @@ def _find_session_mistake(
         second, rest = split_path(path)
         if second is not None and is_known(rest):
             return Mistake("The path names two sessions", rest, shown_path(second, ""))
+    if path.startswith(SEVERAL):
+        name, rest = split_path(PREFIX + path.removeprefix(SEVERAL))
+        if name is not None and is_known(rest):
+            what = f"The path begins with '{SEVERAL}', not with '{PREFIX}'"
+            return Mistake(what, rest, shown_path(name, ""))
     before, found, after = path.partition(PREFIX)
     if not found or not before:
         return None

@@ -80,6 +80,12 @@ def test_a_wrong_base_url_is_explained(path: str, what: str, meant: str) -> None
             "/v1/models",
         ),
         (
+            "/sessions/a/v1/chat/completions",
+            "The path begins with '/sessions/', not with '/session/'",
+            "/session/a",
+            "/v1/chat/completions",
+        ),
+        (
             "/v1/session/a/chat/completions",
             "The base URL has '/v1' before '/session/a'",
             "/session/a",
