@@ -106,7 +106,7 @@ class NoTools(Predicate):
         offered = prompt.tools()
         if not offered:
             return None
-        return Difference(ONLY_REQUEST, lambda: f"tools are offered: {_listed(offered)}")
+        return Difference(ONLY_REQUEST, lambda: f"{_offered(offered)}, expected no tools")
 
     @property
     def readings(self) -> tuple[Reading, ...]:
@@ -135,7 +135,7 @@ class OffersAnyTool(Predicate):
         return isinstance(later, OffersAnyTool) and later.names <= self.names
 
     def _reason(self, offered: Texts) -> str:
-        found = f"only {_listed(offered)} are offered" if offered else "no tools are offered"
+        found = f"only {_offered(offered)}" if offered else "no tools are offered"
         return f"{found}, expected one of {_listed(sorted(self.names))}"
 
 
@@ -205,6 +205,10 @@ class Streams(Predicate):
             return None
         reason = "no stream is asked for" if self.expected else "a stream is asked for"
         return Difference(ONLY_REQUEST, lambda: reason)
+
+
+def _offered(names: Texts) -> str:
+    return f"{_listed(names)} {'is' if len(names) == 1 else 'are'} offered"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -310,6 +310,21 @@ def test_a_condition_that_does_not_hold_says_what_was_found(match: Match, reason
     assert verdict(match, ask_chat([ASKED])) == reason
 
 
+@pytest.mark.parametrize(
+    ("names", "match", "reason"),
+    [
+        (["h"], {"tools": {"any": ["f", "g"]}}, "only 'h' is offered, expected one of 'f', 'g'"),
+        (["h", "i"], {"tools": {"any": ["f"]}}, "only 'h', 'i' are offered, expected one of 'f'"),
+        (["h"], {"tools": []}, "'h' is offered, expected no tools"),
+        (["h", "i"], {"tools": []}, "'h', 'i' are offered, expected no tools"),
+    ],
+)
+def test_the_tools_that_are_offered_are_named(names: list[str], match: Match, reason: str) -> None:
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+
+    assert verdict(match, ask_chat([ASKED], tools=tools)) == reason
+
+
 def test_a_result_hides_the_user_and_says_so() -> None:
     assert verdict({"user": "x"}, ask_chat([ASKED, CALLED, RESULT])) == (
         "the last turn has a tool result; 'tool_result' and 'last_user' are for those, expected 'x'"
