@@ -196,8 +196,10 @@ class _TableReview:
 
     def _compile(self, index: int, require_auth: bool) -> Rule | None:
         mock, place, _, mistakes, form = self._listed[index]
-        if mistakes:  # further checks need valid JSON
+        if mistakes:
             self._problems += mistakes if index < self._own_count else ()
+            if not any(unserialisable_values(mock, place)):  # further checks need valid JSON
+                compile_rule(self._api, index, mock, place, self._problems)
             return None
         notes = self._reviewed.notes(form, place)
         if notes is not None:  # of this form a review finds nothing else

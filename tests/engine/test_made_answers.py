@@ -319,6 +319,17 @@ def test_a_template_of_an_entry_that_is_wrong_is_a_mistake_with_its_place() -> N
         load(Config.from_dict({"mocks": [mock]}))
 
 
+@pytest.mark.parametrize("field", ["mocks", "openai"])
+def test_a_wrong_template_hides_no_mistake_in_the_match(field: str) -> None:
+    mock = {"match": {"user": {"regex": "a("}}, "reply": {"template": "{{ usr }}"}}
+
+    with pytest.raises(ConfigError) as failed:
+        load(Config.from_dict({field: [mock]}))
+
+    places = sorted(str(each.place) for each in failed.value.problems)
+    assert places == [f"{field}[0]: match.user", f"{field}[0]: reply"]
+
+
 def test_a_template_that_fails_for_a_legacy_completion_is_a_500_too() -> None:
     app = serving({"template": "{{ 1 / 0 }}"})
     body = {"model": "m", "prompt": "a"}
