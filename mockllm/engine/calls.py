@@ -5,7 +5,7 @@ It goes by the members that calls and their results have in all APIs, not by the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mockllm.config.answers import WrittenAnswer
@@ -75,17 +75,26 @@ def arguments_in_match(
             yield warning(place.at(json_path(["match", field, *path])), message)
 
 
-def results_without_call(field: str, mocks: Sequence[tuple[AnyMock, Place]]) -> Iterator[Problem]:
+def results_without_call(
+    field: str, mocks: Sequence[tuple[AnyMock, Place, Hashable]]
+) -> Iterator[Problem]:
     """Report results in matches whose call no mock makes, if the mocks make calls with ids at all.
-    It is a note: a client may have made the call itself. `field` is the member of the match."""
-    results = [
-        (place.at(json_path(["match", field, *path])), call_id, mock)
-        for mock, place in mocks
-        for path, call_id in _results(getattr(mock.match, field))
-    ]
+    It is a note: a client may have made the call itself. `field` is the member of the match. The
+    mocks have their forms (`engine.forms`), None if unknown: equal ones have results with equal
+    ids."""
+    without: set[Hashable] = set()  # results
+    results: list[tuple[Place, str, AnyMock]] = []
+    for mock, place, form in mocks:
+        if form in without:
+            continue
+        found = [*_results(getattr(mock.match, field))]
+        if not found and form is not None:
+            without.add(form)
+        for path, call_id in found:
+            results.append((place.at(json_path(["match", field, *path])), call_id, mock))
     if not results:
         return
-    answers = [written for mock, _ in mocks for _, written in mock.written()]
+    answers = [written for mock, _, _ in mocks for _, written in mock.written()]
     made = {call_id for written in answers for call_id in _ids(_answered(written))}
     if not made:
         return

@@ -144,7 +144,7 @@ def compile_table(
     problems += duplicate_names([each.mock for each in own], api.name)
     problems += _hidden(api, rules, listed, len(own), shared)
     problems += costs(rules, [each.place for each in listed])
-    sound = [(each.mock, each.place) for each in own if not each.mistakes]
+    sound = [(each.mock, each.place, each.form) for each in own if not each.mistakes]
     problems += calls.results_without_call(api.match_field, sound)
     chunk, pace = config.stream.chunk, compile_latency(config.pace, FILE)
     sources = tuple(

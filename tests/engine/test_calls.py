@@ -163,6 +163,21 @@ def test_a_result_of_a_call_that_no_mock_makes_is_a_note(
     assert line.endswith("no mock makes a call with the id 'call_9'")
 
 
+def test_each_result_of_such_a_call_is_found_among_mocks_that_differ_in_texts(
+    tmp_path: Path,
+) -> None:
+    result = {"role": "tool", "tool_call_id": "call_9"}
+    messages = [
+        message | {"content": text} for message in ({"role": "user"}, result) for text in "ab"
+    ]
+    answer = answer_with_call("openai", "call_8")
+
+    lines = found(tmp_path, "openai", *(answer | {"match": {"message": m}} for m in messages))
+
+    end = "match.message.tool_call_id: no mock makes a call with the id 'call_9'"
+    assert lines == [f"note: openai[{index}]: {end}" for index in (2, 3)]
+
+
 @pytest.mark.parametrize(("field", "match"), RESULTS)
 def test_a_result_of_a_call_that_a_mock_makes_is_no_problem(
     tmp_path: Path, field: str, match: Json
