@@ -398,10 +398,13 @@ def _no_object_of_headers(headers: Any) -> Any:
     raise PydanticCustomError("headers", "expected a list such as {meant}", {"meant": meant})
 
 
-class Conditions(_WithoutNull):
+class Conditions(_WithoutNull, defer_build=True):
     """Conditions on a request, all of which must hold; the words are the same for every API.
 
     The last turn is everything after the model's last answer, without instructions.
+
+    Validation of a type is built when the first object of it is made, so that of types which are
+    only inherited from never is. The others have an object as the default of a mock.
     """
 
     user: Text | None = None

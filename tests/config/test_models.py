@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion
+from pydantic import BaseModel
 
 from mockllm import Config, ConfigError, HeaderMatch, MatchType, OpenAIMock, OpenAIRequestMatch
+from mockllm.config.models import MOCK_FIELDS
 from mockllm.config.values import MAX_NESTING
 from tests.support.configs import MESSAGE, MOCK, mistakes, nested
 
@@ -153,6 +155,11 @@ def test_configurations_share_nothing() -> None:
 
     assert one.headers is not other.headers
     assert one.match.system_contains is not other.match.system_contains
+
+
+@pytest.mark.parametrize("mock", MOCK_FIELDS.values())
+def test_no_match_is_left_to_be_built_by_threads(mock: type[BaseModel]) -> None:
+    assert type(mock.model_fields["match"].default).__pydantic_complete__
 
 
 def test_a_mock_has_the_place_it_was_read_from() -> None:
