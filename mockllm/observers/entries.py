@@ -136,16 +136,22 @@ def rule_of(each: AnyKept) -> Rule | None:
     return each.entry.rule if isinstance(each, Kept) else each[_MATCH].rule
 
 
+def is_first(each: AnyKept) -> bool:
+    """Return what `Entry.is_first` is of an entry."""
+    if isinstance(each, Repeated):
+        return each.first.entry.is_first
+    if isinstance(each, Kept):
+        return each.entry.is_first
+    request, outcome = each[0], each[_MATCH].outcome
+    retries = parse_retry_count(request.first_values.get(RETRY_COUNT))
+    return not retries and outcome not in NOT_CALLS
+
+
 def make_kept(each: AnyKept) -> Kept:
     """Return an entry, made now unless it is."""
     if isinstance(each, Kept):
         return each
     return each.kept if isinstance(each, Repeated) else _of_noted(each)
-
-
-def entry_like(each: AnyKept) -> Entry:
-    """Return an entry that is equal, but for its delivery."""
-    return each.first.entry if isinstance(each, Repeated) else make_kept(each).entry
 
 
 def _of_noted(noted: Noted) -> Kept:

@@ -38,9 +38,9 @@ from mockllm.observers.entries import (
     FindEarlier,
     Kept,
     Repeated,
-    entry_like,
     find_nothing,
     get_number,
+    is_first,
     make_entry,
     make_kept,
     rule_of,
@@ -84,7 +84,8 @@ class Snapshot(NamedTuple):
 class Journal:
     """The latest requests of a server, whose monotonic clock was 0 at `epoch`, in Unix time.
     `find_earlier` returns the conversation that a request continues, `next_number` the number of a
-    call: it is above all those that it has returned."""
+    call: it is above all those that it has returned. `let_go` is called with entries that are
+    dropped together: to free 10,000 takes 20 ms."""
 
     def __init__(
         self,
@@ -95,8 +96,10 @@ class Journal:
         epoch: float = 0.0,
         find_earlier: FindEarlier = find_nothing,
         next_number: Callable[[], int] | None = None,
+        let_go: Callable[[list[AnyKept]], None] = lambda entries: None,
     ) -> None:
         # of the server
+        self._let_go = let_go
         self._max_entries = max_entries
         self._most_entries = max_entries + min(DROPPED_AT_ONCE, max_entries // 8)
         self._max_bytes = max_bytes
@@ -294,7 +297,13 @@ class Journal:
 
     def count(self, session: str | None = None) -> int:
         """Return the number of calls of a session, or of all: their retries do not count."""
-        return sum(entry_like(each).is_first for each in self._of(session))
+        return sum(map(is_first, self._of(session)))
+
+    def count_since(self, number: int, session: str | None) -> tuple[int, int]:
+        """Return the number of the last entry of a session, or of all, and how many calls `count`
+        counts, of those with numbers above `number`."""
+        found = self._since(number, session)
+        return found[-1][NUMBER] if found else number, sum(map(is_first, found))
 
     def clear(self, session: str | None = None, upto: int | None = None) -> None:
         """Drop the entries of a session, or all: those with numbers of at most `upto`, if that is
@@ -305,6 +314,8 @@ class Journal:
 
     def _clear(self, session: str | None) -> None:
         self.version += 1
+        dropped = self._of(session)
+        self._let_go([*dropped])
         if session is None:
             self._entries.clear()
             self._by_session.clear()
@@ -312,7 +323,6 @@ class Journal:
             self._lost.clear()
             self._bytes = 0
             return
-        dropped = self._of(session)
         del self._lost[session]
         if dropped:
             del self._by_session[session]
@@ -354,6 +364,7 @@ class Journal:
     def _fill(self, found: Iterable[AnyKept]) -> None:
         """Replace all entries."""
         self.version += 1
+        self._let_go([*self._entries])
         self._entries.clear()
         self._by_session.clear()
         self._indexed = 0
@@ -401,9 +412,8 @@ class CallCount:
         journal = self._journal
         if journal.version != self._version:
             self._version, self._last, self._count = journal.version, 0, 0
-        for kept in journal.since(self._last, self._session):
-            self._last = kept.number
-            self._count += kept.entry.is_first
+        self._last, more = journal.count_since(self._last, self._session)
+        self._count += more
         return self._count
 
 

@@ -85,4 +85,5 @@ def _journal(
         epoch=time.time() - time.monotonic() if epoch is None else epoch,
         find_earlier=earlier_finder(app.responses, turns),
         next_number=next_number,
+        let_go=turns.let_go_of_many,
     )

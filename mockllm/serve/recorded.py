@@ -70,6 +70,7 @@ class RecordedServer(SessionServer[S]):
             max_entries=self._max_entries,
             epoch=epoch,
             find_earlier=earlier_finder(app.responses, turns),
+            let_go=turns.let_go_of_many,
         )
         return self._journal
 

@@ -27,11 +27,11 @@ small requests need not wait for all large ones that came before.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any
@@ -83,7 +83,7 @@ class Turns:
         """True while a large body is in work, or let go of, or a thread has large values."""
         return self._collections.are_delayed or self._beside > 0
 
-    @contextmanager
+    @contextlib.contextmanager
     def beside(self) -> Iterator[None]:
         """Know, as long as the context is open, that a thread works on large values."""
         self._beside += 1
@@ -100,6 +100,15 @@ class Turns:
         """Let go of what remains of a large body, little by little."""
         self._leftovers.append(leftovers)  # it delays collections until it is gone
         self._renew_later()
+
+    def let_go_of_many(self, entries: list[Any]) -> None:
+        """Let go of a list little by little, if that is long and the loop runs. Nothing else may
+        refer to it."""
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            if len(entries) > MAX_FREED:
+                self.begin_large()
+                self.let_go([entries])
 
     def stop(self) -> None:
         """Let go of all leftovers, and delay no collection from now on: the loop may end."""

@@ -269,6 +269,40 @@ def test_requests_are_counted_by_mock() -> None:
     assert observed.journal.count_by_mock("a") == {"mocks[0] 'weather'": 1}
 
 
+def test_retries_are_not_counted_however_their_entries_are_kept() -> None:
+    observed = Observed()
+    journal = Journal()
+    for retries in range(2):
+        headers = {"x-stainless-retry-count": f"{retries}"}
+        asked = request(CHAT, chat_request("the weather"), headers)
+        decided = observed.app.decide(asked)
+        assert isinstance(decided, Decision)
+        journal.note(asked, decided, 1.0, 0.0)
+        journal.observe_again(journal.prepare(asked, decided), 2.0)
+        journal.insert([journal.prepare(asked, decided)._replace(number=10 + retries)])
+
+    assert (journal.count(), len(journal)) == (3, 6)
+    assert journal.count_since(0, None) == (11, 3)
+    assert journal.count_since(10, None) == (11, 0)
+    assert journal.count_since(11, None) == (11, 0)
+
+
+def test_what_is_dropped_together_is_let_go_of() -> None:
+    gone: list[list[int]] = []
+    journal = Journal(let_go=lambda entries: gone.append([*map(get_number, entries)]))
+    observed = Observed(journal=journal)
+    for session in ("/session/a", "", "/session/a"):
+        observed.ask(request(session + CHAT, chat_request("hi")))
+
+    journal.clear("a")
+    assert (gone, kept(journal)) == ([[1, 3]], [2])
+    journal.drop([2])
+    assert (gone[1:], kept(journal)) == ([[2]], [])
+    observed.ask(request(CHAT, chat_request("hi")))
+    journal.clear()
+    assert (gone[2:], kept(journal)) == ([[4]], [])
+
+
 def test_requests_are_counted_by_mock_however_their_entries_are_kept() -> None:
     observed = Observed()
     asked = request(CHAT, chat_request("the weather"))

@@ -14,7 +14,8 @@ import pytest
 
 from mockllm.engine.decision import DividedWork
 from mockllm.serve import turns as turns_module
-from mockllm.serve.turns import MAX_RESUMED, MAX_SMALL, MAX_TURN, Turns
+from mockllm.serve.turns import MAX_FREED, MAX_RESUMED, MAX_SMALL, MAX_TURN, Turns
+from tests.support.served import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -366,4 +367,31 @@ async def test_a_thread_with_large_values_delays_full_collections() -> None:
     with turns.beside(), turns.beside():
         assert turns.has_large_body
         assert gc.isenabled()  # young objects are collected, in whichever thread makes them
+    assert not turns.has_large_body
+
+
+class Entry:
+    """What can be let go of."""
+
+
+@pytest.mark.parametrize("number", [MAX_FREED, 3 * MAX_FREED])
+async def test_many_entries_are_let_go_of_in_parts(number: int) -> None:
+    turns = Turns()
+    entries = [Entry() for _ in range(number)]
+    known = weakref.WeakSet(entries)
+    turns.let_go_of_many(entries)
+    del entries
+
+    assert len(known) == (number if number > MAX_FREED else 0)
+    async with asyncio.timeout(PATIENCE):
+        while len(known):  # noqa: ASYNC110  # until all are gone
+            await asyncio.sleep(0)
+        while turns.has_large_body:  # noqa: ASYNC110  # until that is known
+            await asyncio.sleep(0)
+    assert gc.isenabled()
+
+
+def test_without_a_loop_many_entries_are_let_go_of_at_once() -> None:
+    turns = Turns()
+    turns.let_go_of_many([None] * 3 * MAX_FREED)
     assert not turns.has_large_body
