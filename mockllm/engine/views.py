@@ -85,9 +85,10 @@ class Views:
         return view
 
     def find(self, number: int) -> tuple[str | None, AddedMock] | None:
-        """Return the added mock with this number, and the session that it was added to."""
-        for session, mocks in self._mocks.items():
-            for added in mocks:
+        """Return the added mock with this number, and the session that it was added to. It may be
+        done in another thread."""
+        for session, mocks in tuple(self._mocks.items()):
+            for added in tuple(mocks):
                 if added.number == number:
                     return session, added
         return None

@@ -21,10 +21,9 @@ from mockllm.config.mistakes import contradiction
 from mockllm.endpoints.control.answers import ControlError, answer, plain_text
 from mockllm.endpoints.control.desk import Asked, Desk, Form, not_found
 from mockllm.endpoints.control.gates import checked_gate
-from mockllm.endpoints.control.mocks import find_mock
+from mockllm.endpoints.control.mocks import are_many, find_mock, hint
 from mockllm.endpoints.control.state import count_answers, not_open
 from mockllm.engine.decision import Decision, Question, Wait
-from mockllm.errors import closest, did_you_mean
 from mockllm.observers import verification
 from mockllm.observers.journal import Record
 from mockllm.observers.selection import is_id, mock_id, number_of
@@ -127,10 +126,15 @@ def verify(desk: Desk, asked: Asked) -> Decision | Question:
     sources = [table.sources[rule.index] for table in tables for rule in table.index.rules]
 
     def compare(answered: Answered) -> Decision | Question:
-        subjects = _subjects(desk, wanted, session, subjects_of(tables, answered))
-        return desk.verify(
-            session, lambda record: _judge(record, wanted, subjects), mocks=len(subjects)
-        )
+        def find() -> Sequence[Subject]:
+            return _subjects(desk, wanted, session, subjects_of(tables, answered))
+
+        def verify(subjects: Sequence[Subject]) -> Decision | Question:
+            return desk.verify(
+                session, lambda record: _judge(record, wanted, subjects), mocks=len(subjects)
+            )
+
+        return desk.work(asked, find, verify, is_large=are_many(desk))
 
     return count_answers(sources, session, compare)
 
@@ -283,5 +287,5 @@ def _subject(desk: Desk, name: str, session: str | None, known: Mapping[str, Sub
     if name not in known and is_removed:
         return Subject(name, lambda call: mock_id(call) == name)
     if name not in known:
-        raise not_found(f"mock {name!r:.100}", did_you_mean(closest(name, known)))
+        raise not_found(f"mock {name!r:.100}", hint(name, [*known]))
     return known[name]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from mockllm.endpoints.control.answers import answer
 from mockllm.endpoints.control.calls import describe
 from mockllm.endpoints.control.desk import Asked, Desk, not_found
-from mockllm.endpoints.control.mocks import Listed, see_mocks
+from mockllm.endpoints.control.mocks import Listed, are_many, see_mocks
 from mockllm.engine.added import id_of
 from mockllm.engine.decision import Decision, Question
 from mockllm.matching.rule import Rule
@@ -106,7 +106,7 @@ def list_misses(desk: Desk, asked: Asked) -> Decision | Question:
     Raises:
         ControlError: 400, 403, 404, 409.
     """
-    return _with_call(desk, asked, lambda call: _search(desk, asked, call))
+    return _with_call(desk, asked, lambda call: _search(desk, asked, call), is_large=are_many(desk))
 
 
 class _Miss(NamedTuple):
@@ -148,7 +148,11 @@ def _describe_miss(call: Call, rule: Rule, known: Mapping[str, Listed]) -> dict[
 
 
 def _with_call(
-    desk: Desk, asked: Asked, show: Callable[[Call], Pieces[Decision]]
+    desk: Desk,
+    asked: Asked,
+    show: Callable[[Call], Pieces[Decision]],
+    *,
+    is_large: bool = False,
 ) -> Decision | Question:
     """Return what `show` makes of the call with the number in the path, in pieces.
 
@@ -166,7 +170,7 @@ def _with_call(
         return desk.look(
             reading.after(number - 1),
             lambda calls: show(next(iter(calls))),
-            is_large=lambda most: size > most,
+            is_large=lambda most: is_large or size > most,
         )
 
     return desk.read(asked.scope(), find)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
 
 from mockllm import Config, ConfigError, Server
-from mockllm.endpoints.control import changes
+from mockllm.endpoints.control import changes, mocks
 from mockllm.endpoints.control.desk import MAX_PROBLEMS
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load
 from mockllm.errors import MAX_DESCRIBED
 from tests.support.control import TOKEN, Begin, Controlled
 
@@ -492,3 +496,40 @@ def test_a_session_that_begins_anew_numbers_anew(controlled: Controlled) -> None
         assert added.value["name"] == "added[0]"
         assert controlled.text("s", session="a") == "one"
         controlled.ask("DELETE", "sessions/a")
+
+
+@pytest.mark.parametrize("path", ["mocks", "mocks?after=1&limit=1", "mocks/b", "mocks/zz"])
+def test_many_mocks_are_looked_at_in_a_thread(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    config = {"mocks": [{"name": name, "reply": name} for name in "abc"]}
+    few = Controlled(config).ask("GET", path)
+    monkeypatch.setattr(mocks, "MAX_LOOKED_AT", 2)
+    controlled = Controlled(config)
+    many = controlled.ask("GET", path)
+
+    assert (many.status, many.value, many.headers.get("etag")) == (
+        few.status,
+        few.value,
+        few.headers.get("etag"),
+    )
+    assert controlled.threads == 1
+
+
+def test_a_misspelt_name_among_many_gets_no_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {"mocks": [{"name": name, "reply": "x"} for name in ("weather", "tell")]}
+    found = [Controlled(config).ask("GET", "mocks/wether").value["error"]["message"]]
+    monkeypatch.setattr(mocks, "MAX_LOOKED_AT", 1)
+    found.append(Controlled(config).ask("GET", "mocks/wether").value["error"]["message"])
+
+    assert ["did you mean 'weather'" in each for each in found] == [True, False]
+
+
+def test_the_mocks_of_a_configuration_that_was_replaced_are_freed() -> None:
+    controlled = Controlled({"mocks": [{"name": "a", "reply": "x"}]})
+    assert [each["name"] for each in controlled.ask("GET", "mocks").value["mocks"]] == ["a"]
+    replaced = weakref.ref(controlled.app.engine)
+    engine = Engine(load(Config.from_dict({"mocks": [{"name": "b", "reply": "x"}]})))
+    controlled.reload(engine)
+
+    gc.collect()
+    assert replaced() is None
+    assert [each["name"] for each in controlled.ask("GET", "mocks").value["mocks"]] == ["b"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mockllm.endpoints.control import desk
+from mockllm.endpoints.control import desk, mocks
 from tests.support.control import Controlled, Told
 
 CONFIG: dict[str, Any] = {
@@ -206,4 +206,14 @@ def test_much_is_judged_in_a_thread(
     controlled.say("the weather")
     controlled.ask("POST", "verify", asserted)
     controlled.ask("GET", "report")
+    assert controlled.threads == 2
+
+
+def test_many_mocks_are_looked_for_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mocks, "MAX_LOOKED_AT", 1)
+    controlled = Controlled(CONFIG)
+    controlled.say("the weather")
+
+    assert verify(controlled, that="called", mock="ask", times=1).status == 200
+    assert verify(controlled, that="called", mock="asc", times=1).status == 404
     assert controlled.threads == 2
