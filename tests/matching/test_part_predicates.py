@@ -230,7 +230,7 @@ def test_parts_within_parts_are_made_and_compared_the_same_in_pieces(
     body = {"model": "m", "max_tokens": 1, "messages": [asked]}
     at_once = api.decode(Request.of("POST", "/", body=orjson.dumps(body)), {})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mockllm.providers.normalise.PARTS_AT_ONCE", 1)
+        patch.setattr("mockllm.providers.contents.PARTS_AT_ONCE", 1)
         patch.setattr(effort, "MAX_EFFORT", most)
         divided = in_pieces_of(api, body)
         for _ in in_pieces(divided, predicate.readings):
