@@ -263,8 +263,8 @@ def test_contains_looks_for_a_text_or_for_the_last_items(
     [
         ([user("a"), "hi"], "1: expected an object, found a string"),
         ([None], "0: expected an object, found null"),
-        ([{}], f"0.role: expected one of {ROLES}"),
-        ([OUTPUT, {"role": "tool"}], f"1.role: expected one of {ROLES}"),
+        ([{}], f"0.role: expected one of {ROLES}, found nothing"),
+        ([OUTPUT, {"role": "tool"}], f"1.role: expected one of {ROLES}, found 'tool'"),
     ],
 )
 def test_a_match_that_cannot_be_compiled_says_why(
