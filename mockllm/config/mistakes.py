@@ -309,6 +309,8 @@ def _in_brackets(detail: ErrorDetails) -> str:
     """Return the list to write instead of a value alone; empty if none is known."""
     key, value = _last_key(detail["loc"]), detail["input"]
     match value:
+        case BaseModel():
+            return f"; write [{type(value).__name__}(...)]"
         case Mapping() if key not in _TEXTS:
             return "; write [{...}]"
         case str() if key in _OBJECTS:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mockllm import Config, ConfigError, Error, Reply, ToolCall
+from mockllm import Config, ConfigError, Error, Match, Reply, ToolCall
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import MOCK_FIELDS, Mock
 from mockllm.config.values import MAX_NESTING
@@ -241,6 +241,10 @@ def test_a_list_in_a_match_is_told_with_what_stands_in_it(
         (
             lambda: Config(mocks=anything(Mock(reply="a"))),
             "Config(): mocks: expected a list, found one Mock; write [Mock(...)]",
+        ),
+        (
+            lambda: Match(all_of=anything(Match(user="a"))),
+            "Match(): all_of: expected a list, found one Match; write [Match(...)]",
         ),
         (
             lambda: Mock(reply=anything(Error(word="overloaded"))),
