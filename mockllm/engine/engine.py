@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence, Set
 from copy import copy
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 
 from mockllm.config.wishes import has_wishes
 from mockllm.engine.answering import Responder
@@ -154,7 +154,7 @@ class Engine:
         shared = max(table.shared for table in self.tables)
         return {**own, SHARED: shared} if shared else own
 
-    @property
+    @cached_property
     def stateful_mocks(self) -> Mapping[str, Place]:
         """The places of the mocks with state, by the keys of their state."""
         return {
@@ -212,8 +212,10 @@ class Engine:
         return self._by_name[name]
 
     def warm(self) -> None:
-        """Prepare the replies to requests without streaming, so that forked processes share them.
-        Without effect if mocks have more than `MAX_PREPARED_EARLY` answers."""
+        """Find the mocks with state, which takes long if there are many, and prepare the replies to
+        requests without streaming, so that forked processes share them: unless mocks have more than
+        `MAX_PREPARED_EARLY` answers."""
+        _ = self.stateful_mocks
         answers = [
             (table, rule, source.fixed)
             for table in self.tables

@@ -24,6 +24,7 @@ from mockllm.endpoints.control.gates import checked_gate
 from mockllm.endpoints.control.mocks import are_many, find_mock, hint
 from mockllm.endpoints.control.state import count_answers, not_open
 from mockllm.engine.decision import Decision, Question, Wait
+from mockllm.engine.sources import ScriptedSource
 from mockllm.observers import verification
 from mockllm.observers.journal import Record
 from mockllm.observers.selection import is_id, mock_id, number_of
@@ -123,7 +124,10 @@ def verify(desk: Desk, asked: Asked) -> Decision | Question:
     if wanted.assert_ in ("no_unmatched", "credential"):
         return desk.verify(session, lambda record: _judge(record, wanted, []))
     tables = [*desk.server.tables(session)]
-    sources = [table.sources[rule.index] for table in tables for rule in table.index.rules]
+
+    def find_sources() -> Sequence[ScriptedSource]:
+        sources = (table.sources[rule.index] for table in tables for rule in table.index.rules)
+        return [each for each in sources if isinstance(each, ScriptedSource)]
 
     def compare(answered: Answered) -> Decision | Question:
         def find() -> Sequence[Subject]:
@@ -136,7 +140,12 @@ def verify(desk: Desk, asked: Asked) -> Decision | Question:
 
         return desk.work(asked, find, verify, is_large=are_many(desk))
 
-    return count_answers(sources, session, compare)
+    return desk.work(
+        asked,
+        find_sources,
+        lambda sources: count_answers(sources, session, compare),
+        is_large=are_many(desk),
+    )
 
 
 def _subjects(

@@ -216,4 +216,4 @@ def test_many_mocks_are_looked_for_in_a_thread(monkeypatch: pytest.MonkeyPatch) 
 
     assert verify(controlled, that="called", mock="ask", times=1).status == 200
     assert verify(controlled, that="called", mock="asc", times=1).status == 404
-    assert controlled.threads == 2
+    assert controlled.threads == 4
