@@ -77,7 +77,7 @@ _BESIDE_AN_ANSWER = {
 }
 _SPOKEN = {
     **_told("write it into 'reply', which is the answer", *_REPLY_WORDS, meant="reply"),
-    **_test("reply", "returns", "return", "then", "output", "completion", "result"),
+    **_test("reply", "returns", "return", "then", "output", "completion", "result", "assistant"),
     **_told('write {"stream": {"chunk": ...}}', "chunk", "chunk_size", meant="stream"),
 }
 _IN_EACH_MOCK = {
@@ -228,6 +228,10 @@ _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
             "none_of",
         ),
     },
+    "CountRange": {
+        **_test("at_least", "min", "minimum", "gte", "ge", "from"),
+        **_test("at_most", "max", "maximum", "lte", "le", "to"),
+    },
     "AnyTool": _told("write the list alone: [...]", "all", "all_of", meant="any"),
     "ToolResultMatch": {
         **_instead("name", "tool_name", "tool", "function"),
@@ -270,7 +274,7 @@ _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
     "Fault": {
         **_test("end", "type", "kind"),
         **_told(_PLACE, "at", "when", "where", "position", "tokens", "time", "event", "bytes"),
-        **_test("pause", "delay", "sleep", "wait", "stall"),
+        **_test("pause", "delay", "sleep", "wait", "stall", "timeout"),
         **_test("hold", "gate"),
         **_test("chance", "probability", "share", "rate", "drop_rate", "disconnect_rate"),
     },
@@ -364,6 +368,7 @@ _ELSEWHERE: Mapping[str, Mapping[str, str]] = {
 _FAULTS = {
     **{end: f'{{"end": "{end}"}}' for end in ("cut", "reset", "hang")},
     "clean": '{"end": "clean", "after": "head"}',  # it needs a place
+    "timeout": '{"end": "hang"}',
 }
 """What to write instead of a word for a fault."""
 _TESTS = ("contains", "starts_with", "ends_with", "exact", "regex")
@@ -412,3 +417,15 @@ def instead_of_text(key: str, value: object) -> str:
     if key not in _TESTS or not isinstance(value, list):
         return ""
     return f'; write [{{"{key}": "..."}}, ...], of which one must hold'
+
+
+def instead_of_answer(key: str, value: object) -> str:
+    """Return where to write what is a condition, but stands beside an answer; empty if it is none.
+    These keys mean another thing there."""
+    match key, value:
+        case "stream", bool():
+            return "; write it into 'match': answers are streamed if that is asked for"
+        case "headers", [{"name": _}, *_]:
+            return "; write conditions into 'match'"
+        case _:
+            return ""

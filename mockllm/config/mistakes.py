@@ -245,7 +245,7 @@ def _remedy(detail: ErrorDetails) -> str:
     value, key = detail["input"], _last_key(detail["loc"])
     match detail["type"]:
         case "dict_type" | "model_type":
-            return _instead_of_list(detail)
+            return foreign_words.instead_of_answer(key, value) or _instead_of_list(detail)
         case "list_type" | "sequence_str":
             return _in_brackets(detail)
         case "is_instance_of" if detail["ctx"]["class"] == "Sequence":

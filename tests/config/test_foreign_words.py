@@ -9,7 +9,14 @@ from pydantic import BaseModel
 
 from mockllm.config import foreign_words
 from mockllm.config.answers import EmbeddingsEntry, Entry, ReplyStream, ResponseEntry
-from mockllm.config.conditions import AnyTool, Conditions, MessageMatch, TextMatch, ToolResultMatch
+from mockllm.config.conditions import (
+    AnyTool,
+    Conditions,
+    CountRange,
+    MessageMatch,
+    TextMatch,
+    ToolResultMatch,
+)
 from mockllm.config.error import Error
 from mockllm.config.fault import Fault
 from mockllm.config.latency import Latency
@@ -34,7 +41,7 @@ from tests.support.configs import mistakes
 
 MODELS: list[type[BaseModel]] = [
     *(Config, Mock, OpenAIMock, OpenAIResponseMock, AnthropicMock, OpenAIEmbeddingsMock),
-    *(Entry, ResponseEntry, EmbeddingsEntry, ReplyStream, AnyTool),
+    *(Entry, ResponseEntry, EmbeddingsEntry, ReplyStream, AnyTool, CountRange),
     *(OpenAIRequestMatch, OpenAIResponseRequestMatch, AnthropicRequestMatch),
     OpenAIEmbeddingsRequestMatch,
     *(Match, Conditions, TextMatch, ToolResultMatch, MessageMatch, Reply, ToolCall, Usage),
@@ -71,6 +78,28 @@ def vendors(word: str) -> str:
         ({"returns": "a"}, "returns: write 'reply' instead"),
         ({"reply": "a", "when": {}}, "when: write 'match' instead"),
         ({"reply": "a", "id": "b"}, "id: write 'name' instead"),
+        ({"reply": "a", "match": {"turn": {"min": 2}}}, "match.turn.min: write 'at_least' instead"),
+        (
+            {"reply": "a", "fault": "timeout"},
+            (
+                'fault: expected an object such as {"end": "cut"}, or a list of objects, found '
+                '\'timeout\'; write {"end": "hang"}'
+            ),
+        ),
+        (
+            {"reply": "a", "stream": True},
+            (
+                'stream: expected an object such as {"chunk": "word"}, found true; write it into '
+                "'match': answers are streamed if that is asked for"
+            ),
+        ),
+        (
+            {"reply": "a", "headers": [{"name": "x-a", "value": "b"}]},
+            (
+                'headers: expected an object such as {"x-name": "..."}, found a list; write '
+                "conditions into 'match'"
+            ),
+        ),
         ({"reply": "a", "delayMs": 5}, 'delayMs: write {"latency": {"ttft": "..."}}'),
         ({"reply": "a", "ttft": 5}, "ttft: write it into 'latency'"),
         ({"reply": "a", "chunkSize": 5}, 'chunkSize: write {"stream": {"chunk": ...}}'),
