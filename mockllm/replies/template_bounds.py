@@ -154,7 +154,8 @@ def _check_parts(value: Any) -> None:
 
 
 def compared(value: Any) -> Any:
-    """`value`, unless comparing it takes long."""
+    """`value`, unless it takes long to compare it, or to hash it: 40 tuples of which each has the
+    one before it twice are 2⁴⁰ values."""
     if isinstance(value, (list, tuple, dict)):
         _check_parts(value)
     return value
@@ -255,7 +256,7 @@ def check_call(receiver: Any, name: str, arguments: tuple[Any, ...]) -> None:
         _check_method(receiver, name, arguments)
     elif isinstance(receiver, int) and name == "to_bytes":
         raise TemplateError(f"'{name}' is not available in templates")
-    elif isinstance(receiver, (list, tuple, dict)):
+    elif receiver is not None:  # a method: the arguments of macros are not looked at
         compared(list(arguments))
         if name in ("count", "index"):
             compared(receiver)
@@ -290,6 +291,13 @@ _OF_EACH = _SORTING | {
     *("join", "list", "map", "reject", "rejectattr", "select", "selectattr", "sum"),
 }
 """Filters that look at each character of a text."""
+_OF_TEXT = frozenset(
+    {
+        *("capitalize", "e", "escape", "lower", "replace", "safe", "string", "title", "tojson"),
+        *("trim", "upper", "urlencode", "wordcount"),
+    }
+)
+"""Filters that turn the whole value into text."""
 _SLOW = frozenset({"capitalize", "e", "escape", "title", "truncate", "urlencode", "wordcount"})
 
 
@@ -348,9 +356,11 @@ def _check_values(name: str, value: Any, budget: Budget) -> Any:
 
 def _check_arguments(name: str, value: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """Check what a filter is called with, beside the number of values."""
+    if name in _OF_TEXT:
+        compared(value)
+    if name not in _OF_ANY_SIZE:
+        compared([*args, *kwargs.values()])
     match name:
-        case "string" | "tojson":
-            _as_text(value)
         case "dictsort":
             compared(value)
         case "join":

@@ -39,7 +39,7 @@ from mockllm.replies.template_bounds import (
 _JOIN = "_join"
 """The operator ``~``."""
 _COMPARED = "_compared"
-"""The function that each operand of a comparison passes."""
+"""The function that each operand of a comparison and each key of an object passes."""
 
 
 def make_environment() -> Environment:
@@ -75,6 +75,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             args = ([*context[BUDGET].each(args[0], name)],)
         check_call(receiver, name, args)
         return checked(super().call(context, function, *args, **kwargs))
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        return super().getitem(obj, compared(argument))
 
     def wrap_str_format(self, value: Any) -> Any:
         receiver = getattr(value, "__self__", None)
@@ -144,6 +147,8 @@ def _bound(tree: nodes.Template) -> None:
                 return call(_JOIN, *node.nodes)
             case nodes.Compare() | nodes.Operand():
                 node.expr = call(_COMPARED, node.expr)
+            case nodes.Pair() if not isinstance(node.key, nodes.Const):
+                node.key = call(_COMPARED, node.key)
         return node
 
     visit(tree).set_environment(environment)

@@ -14,6 +14,8 @@ LONG = "x" * (MAX_TEXT // 2 + 1)
 MANY = ["x"] * 100_000
 DOUBLED = "{% set a, b = [1], [1] %}" + "{% set a, b = [a, a], [b, b] %}" * 40
 """A value that is small in memory, and has 2**40 values in it."""
+DOUBLED_TUPLES = DOUBLED.translate(str.maketrans("[]", "()")).replace("(1), (1)", "(1,), (1,)")
+"""The same, of values that have a hash."""
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,46 @@ def test_what_fails_or_passes_a_bound_says_so(
 
     assert reason in str(failed.value)
     assert len(str(failed.value)) <= MAX_REASON
+
+
+@pytest.mark.parametrize("doubled", [DOUBLED, DOUBLED_TUPLES])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *("a | upper", "a | trim", "a | escape", "a | safe", "a | urlencode", "a | title"),
+        *("a | replace('1', '')", "user | replace(a, b)", "user | attr(a)"),
+        "'' | default(a, true) | wordcount",
+        *("body[a]", "user[a]", "body.get(a)", "{a: 1}", "{}.fromkeys([a])"),
+    ],
+)
+def test_a_value_of_many_parts_is_neither_printed_nor_compared_nor_hashed(
+    doubled: str, expression: str
+) -> None:
+    with pytest.raises(TemplateError, match="has more than 10,000 parts"):
+        render(doubled + "{{ " + expression + " }}", user=[1], body={})
+
+
+def test_values_of_many_parts_are_not_compared_by_a_loop() -> None:
+    with pytest.raises(TemplateError, match="has more than 10,000 parts"):
+        render(DOUBLED + "{% for each in [a, b] %}{{ loop.changed(each) }}{% endfor %}")
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("body.items() | length", "3000"),
+        ("(body | default({}))['7']", "8"),
+        ("user | default(body)", "x"),
+        ("{user: 1, 'b': 2}", "{'x': 1, 'b': 2}"),
+        ("messages[2999]", "2999"),
+        ("messages[:2] | join", "01"),
+    ],
+)
+def test_what_looks_at_little_of_a_large_value_is_allowed(expression: str, expected: str) -> None:
+    body = {str(number): [number + 1] * 4 if number > 7 else number + 1 for number in range(3_000)}
+    values: dict[str, Any] = {"body": body, "messages": [*range(3_000)]}
+
+    assert render("{{ " + expression + " }}", user="x", **values) == expected
 
 
 @pytest.mark.parametrize(
