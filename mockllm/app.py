@@ -425,6 +425,6 @@ class App:
     ) -> None:
         """End a request that was admitted to its limits, of whose `answer` this was sent. Without
         effect if it has ended before."""
-        operations = self._limiter.over(admission, answer, sent)
+        operations = self._limiter.end(admission, answer, sent)
         if operations:
             self.store.post(operations, self._clock())

@@ -178,23 +178,8 @@ class Limiter:
         that is refused takes nothing."""
         now = self._now()
         names = _names(limit, asked)
-        session = asked.session if "session" in limit.per else None
-        costs = asked.costs
-        charges = [
-            _new(Charge, (name, size, costs[word], session))
-            for name, size, (word, _) in zip(names, limit.limits, limit.amounts, strict=False)
-        ]
-        admission: Admission | None = None
-        operations: list[Operation] = []
-        if limit.concurrent is not None:
-            admission = Admission(asked.api, now)
-            admission.lease = str(next(self._leases))
-            operations.append(Enter(names[-1], admission.lease, limit.concurrent))
-        if charges:
-            operations.append(_new(Spend, (tuple(charges), now)))
-            if limit.vendor.true_costs is not None:
-                admission = admission or Admission(asked.api, now)
-                admission.charges = dict(zip(limit.words, charges, strict=True))
+        charges = _charges(limit, asked, names)
+        admission, operations = self._begin(limit, asked.api, names, charges, now)
         own = len(operations)
         follows = chooses_at_once and isinstance(decided, Question) and _is_of_store(decided)
         if isinstance(decided, Question) and follows:
@@ -216,7 +201,30 @@ class Limiter:
 
         return _new(Question, (tuple(operations), resume, admission))
 
-    def over(
+    def _begin(
+        self,
+        limit: RateLimit,
+        api: API,
+        names: Sequence[str],
+        charges: Sequence[Charge],
+        now: float,
+    ) -> tuple[Admission | None, list[Operation]]:
+        """Return the operations by which a request is admitted, and its admission, if something is
+        to be given back or settled at its end. The last of `names` is that of its pool."""
+        admission: Admission | None = None
+        operations: list[Operation] = []
+        if limit.concurrent is not None:
+            admission = Admission(api, now)
+            admission.lease = str(next(self._leases))
+            operations.append(Enter(names[-1], admission.lease, limit.concurrent))
+        if charges:
+            operations.append(_new(Spend, (tuple(charges), now)))
+            if limit.vendor.true_costs is not None:
+                admission = admission or Admission(api, now)
+                admission.charges = dict(zip(limit.words, charges, strict=True))
+        return admission, operations
+
+    def end(
         self, admission: Admission, answer: Answer | None, sent: Sent
     ) -> tuple[StateOperation, ...]:
         """Return the operations at the end of a request that was admitted, of whose `answer` this
@@ -303,6 +311,16 @@ def chooses(question: Decision | Question) -> bool:
 
 def _is_of_store(question: Question) -> bool:
     return all(isinstance(operation, StateOperation) for operation in question.operations)
+
+
+def _charges(limit: RateLimit, asked: Applicant, names: Sequence[str]) -> list[Charge]:
+    """Return what a request is charged, for each of the amounts; `names` are those of its
+    buckets."""
+    session = asked.session if "session" in limit.per else None
+    return [
+        _new(Charge, (name, size, asked.costs[word], session))
+        for name, size, (word, _) in zip(names, limit.limits, limit.amounts, strict=False)
+    ]
 
 
 def _names(limit: RateLimit, asked: Applicant) -> tuple[str, ...]:
