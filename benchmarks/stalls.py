@@ -16,7 +16,8 @@ import json
 import sys
 import time
 from asyncio import events
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from mockllm import AsyncServer
@@ -44,12 +45,14 @@ Make = Callable[[int], bytes]
 class Shape(NamedTuple):
     """A body that a client may send to `path`. `mocks` are the names of the `TABLES` for which it
     is sent. With `again`, it is stored before, and this is measured: a method, and what follows the
-    id of the response in the path; of a POST, the response is continued."""
+    id of the response in the path; of a POST, the response is continued. With `control`, this is
+    asked of the control API after the answer, and measured: a method, a path and a body."""
 
     path: str
     make: Make
     mocks: Sequence[str] = ("plain",)
     again: tuple[str, str] | None = None
+    control: tuple[str, str, bytes] | None = None
 
 
 def repeated(before: bytes, entry: bytes, after: bytes) -> Make:
@@ -292,6 +295,21 @@ _STORED = {
     "item text": filled(b'{"model":"m","input":"', b"word ", b'"}'),
 }
 
+_CALLED = {
+    "call": filled(_TEXT, b"word ", b'"}]}'),
+    "call of messages": repeated(_CHAT, USER, b"]}"),
+}
+CONTROL = {
+    "listed": ("GET", "calls", b""),
+    "watched": ("GET", "watch", b""),
+    "misses": ("GET", "calls/2/misses", b""),
+    "reported": ("GET", "report", b""),
+    "verified": ("POST", "verify", b'{"assert":"called","mock":"mocks[0]","times":9}'),
+    "cleared": ("DELETE", "calls", b""),
+}
+"""What is asked of the control API about a call, by the names of the rows."""
+MAX_KEPT = 4_000_000  # bytes of a body that the journal has whole
+
 SHAPES: dict[str, Shape] = {
     "messages": Shape(
         CHAT,
@@ -407,6 +425,16 @@ SHAPES: dict[str, Shape] = {
         for name, make in _STORED.items()
         for what, again in AGAIN.items()
     },
+    **{
+        f"{name}, {what}": Shape(
+            CHAT,
+            lambda size, make=make: make(min(size, MAX_KEPT)),  # type: ignore[misc]  # bound now
+            ("user",),
+            control=asked,
+        )
+        for name, make in _CALLED.items()
+        for what, asked in CONTROL.items()
+    },
     "number": Shape(CHAT, filled(b'{"model":"m","temperature":1', b"0", b"," + ASKED)),
     "fraction": Shape(CHAT, filled(b'{"model":"m","temperature":0.', b"01", b"," + ASKED)),
     "space": Shape(CHAT, filled(b'{"model":"m",', b" ", ASKED)),
@@ -460,11 +488,17 @@ class Longest:
         events.Handle._run = self._run  # type: ignore[method-assign]  # as it was
 
 
-def send(base_url: str, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+def send(
+    base_url: str,
+    method: str,
+    path: str,
+    body: bytes,
+    headers: Mapping[str, str] = MappingProxyType(HEADERS),
+) -> tuple[int, bytes]:
     """Send a request and return the status of the answer, and what is received of its body."""
     connection = http.client.HTTPConnection(base_url.removeprefix("http://"), timeout=60)
     try:
-        connection.request(method, path, body, HEADERS)
+        connection.request(method, path, body, dict(headers))
         response = connection.getresponse()
         try:
             return response.status, response.read()
@@ -492,17 +526,24 @@ def _ask_again(base_url: str, shape: Shape, body: bytes) -> tuple[str, str, byte
 async def measure(table: str, shape: Shape, size: int) -> tuple[float, int]:
     """Return the longest callback in seconds, and the status of the answer."""
     body = shape.make(size)
-    async with AsyncServer({OWN_LISTS.get(table, "mocks"): TABLES[table]}) as server:
+    mocks = {OWN_LISTS.get(table, "mocks"): TABLES[table]}
+    async with AsyncServer(mocks, control=shape.control is not None) as server:
         asked = ("POST", shape.path, shape.make(200))
         if table not in OWN_ANSWERS:
             await asyncio.to_thread(send, server.base_url, *asked)  # what is made once
         asked = ("POST", shape.path, body)
         if shape.again is not None:
             asked = await asyncio.to_thread(_ask_again, server.base_url, shape, body)
+        headers: dict[str, str] = HEADERS
+        if shape.control is not None:
+            await asyncio.to_thread(send, server.base_url, *asked)
+            method, path, asked_body = shape.control
+            asked = (method, f"/__mockllm/{path}", asked_body)
+            headers = {**HEADERS, "authorization": f"Bearer {server.control_token}"}
         gc.collect()
         gc.freeze()
         with Longest() as longest:
-            status, _ = await asyncio.to_thread(send, server.base_url, *asked)
+            status, _ = await asyncio.to_thread(send, server.base_url, *asked, headers)
             await asyncio.sleep(0.3)  # in which what remains is let go of
         gc.unfreeze()
     return longest.seconds, status
