@@ -80,6 +80,13 @@ def filled(before: bytes, piece: bytes, after: bytes) -> Make:
     return lambda size: before + piece * (size // len(piece)) + after
 
 
+def equal(entry: bytes, last: str) -> list[Any]:
+    """Return as many equal entries as a body of 10 MB has, the last of which has another text."""
+    other = json.loads(entry)
+    other["content" if "content" in other else "text"] = last
+    return [*[json.loads(entry)] * (10 * MEGABYTE // (len(entry) + 1) - 1), other]
+
+
 def _tokens(size: int) -> bytes:
     number = min(size // 6, MAX_TOKENS)
     numbers = b",".join(b"%d" % (10_000 + index % 80_000) for index in range(number))
@@ -202,6 +209,18 @@ TABLES: dict[str, list[dict[str, Any]]] = {
     ],
     "echo": [{"reply": {"generate": "echo"}}],
     "exact": [{"match": {"message": {"role": "user", "content": "zz"}}, "response": ANSWER}],
+    "exact, as large": [
+        {
+            "match": {"message": {"role": "user", "content": equal(PART, "hello there, yoo")}},
+            "response": ANSWER,
+        }
+    ],
+    "exact items, as large": [
+        {
+            "match": {"input": equal(USER, "hellO")},
+            "response": {"output_text": "no"},
+        }
+    ],
     "exact call": [
         {"match": {"message": {"role": "assistant", "tool_calls": [CALL]}}, "response": ANSWER}
     ],
@@ -254,6 +273,8 @@ TABLES: dict[str, list[dict[str, Any]]] = {
 """Tables of mocks by their names. Nothing in the shapes matches the first mock of each."""
 OWN_LISTS = {
     "exact": "openai",
+    "exact, as large": "openai",
+    "exact items, as large": "openai_response",
     "exact call": "openai",
     "contains": "openai",
     "exact item": "openai_response",
@@ -333,13 +354,18 @@ SHAPES: dict[str, Shape] = {
     "calls": Shape(CHAT, numbered(_CHAT + USER + b",", CALLED, b"]}"), RESULTS),
     "results": Shape(CHAT, numbered(_CHAT + USER + b",", RESULT, b"]}"), RESULTS),
     "items": Shape(
-        RESPONSES, repeated(_ITEMS, USER, b"]}"), ("plain", *CONVERSED, "unmatched", "template")
+        RESPONSES,
+        repeated(_ITEMS, USER, b"]}"),
+        ("plain", *CONVERSED, "unmatched", "template", "exact items, as large"),
     ),
     "item results": Shape(RESPONSES, numbered(_ITEMS + USER + b",", ITEM_RESULT, b"]}"), RESULTS),
     "chat parts": Shape(
         CHAT,
         repeated(_CHAT + b'{"role":"user","content":[', PART, b"]}]}"),
-        ("plain", "user", "last_user", "unmatched", "template", "exact", "contains"),
+        (
+            *("plain", "user", "last_user", "unmatched", "template"),
+            *("exact", "exact, as large", "contains"),
+        ),
     ),
     "small parts": Shape(
         CHAT,

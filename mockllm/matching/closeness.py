@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from mockllm.matching.folding import MAX_FOLDED, fold, fold_all, folded_messages
+from mockllm.matching.folding import MAX_FOLDED, MAX_TEXTS, fold, fold_all, folded_messages, some
 from mockllm.matching.texts import common_prefix, longest_start_within
 from mockllm.prompt import Message, Prompt
 
@@ -37,10 +37,11 @@ def closeness_of_texts(
     """Return how close the texts of a message are to those `expected`: by their common start, or
     the length of those expected if the message contains them. It may be too low if no more than
     `above` characters are the same."""
-    text, found = _fold_expected(tuple(expected)), folded_texts(message, prompt)
+    text, found = _fold_expected(tuple(some(expected))), folded_texts(message, prompt)
     if not text:
         return WRONG_KIND if found and not expected else RIGHT_KIND
-    if text == found and all(len(each) <= MAX_FOLDED for each in expected):
+    is_whole = len(expected) <= MAX_TEXTS
+    if text == found and is_whole and all(len(each) <= MAX_FOLDED for each in expected):
         return ALIKE + len(text)
     if text in found:
         return RIGHT_KIND + len(text)

@@ -17,11 +17,13 @@ from mockllm.matching.expressions import Matches, expression_filter
 from mockllm.matching.lookups import (
     BodyTexts,
     BodyValues,
+    DividedLookUp,
     LookUp,
     OneMessageText,
     TextLookUp,
     ValueLookUp,
 )
+from mockllm.matching.message_predicates import equal_key
 from mockllm.matching.predicate import Headers
 from mockllm.matching.substrings import SubstringIndex
 from mockllm.matching.texts import quote
@@ -45,6 +47,10 @@ class Family(ABC):
     @abstractmethod
     def look_up(self, keys: Sequence[Any]) -> LookUp:
         """Return a function that finds those of `keys` that hold."""
+
+    def divide(self, keys: Sequence[Any]) -> DividedLookUp | None:
+        """Return a function that does the same in pieces; None if `lookups.in_pieces` does."""
+        return None
 
     def holding(self, size: int) -> int | None:
         """Return how many keys may hold for a request with a body of `size` bytes, however many
@@ -94,6 +100,25 @@ class MessageItems(Family):
                         place = places.get((each, message.key_of_last(each)))
                         if place is not None:
                             found.add(place)
+            return found
+
+        return find
+
+    def divide(self, keys: Sequence[tuple[int, bytes]]) -> DividedLookUp:
+        by_size: dict[int, dict[bytes, int]] = {}
+        for place, (size, key) in enumerate(keys):
+            by_size.setdefault(size, {})[key] = place
+        last = self.last
+
+        def find(prompt: Prompt) -> Pieces[Iterable[int]]:
+            found: set[int] = set()
+            for message in prompt.last_messages:
+                for size in by_size if last else (message.size,):
+                    places = by_size.get(size)
+                    if places is not None and size <= message.size:
+                        key = yield from equal_key(message, size, places)
+                        if key is not None:
+                            found.add(places[key])
             return found
 
         return find

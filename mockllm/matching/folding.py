@@ -54,10 +54,10 @@ def fold_all(texts: Sequence[str]) -> str:
     """Return the texts of a message folded, as one."""
     if len(texts) == 1:
         return fold(texts[0])
-    return " ".join(filter(None, map(fold, _some(texts))))
+    return " ".join(filter(None, map(fold, some(texts))))
 
 
-def _some(texts: Sequence[str]) -> Sequence[str]:
+def some(texts: Sequence[str]) -> Sequence[str]:
     """Return the texts; if there are many, the first and the last of them."""
     if len(texts) <= MAX_TEXTS:
         return texts
@@ -113,7 +113,7 @@ def explain_difference(expected: str, found: str) -> str:
 def explain_absence(wanted: str, texts: Sequence[str], kind: str = "text") -> str:
     """Return the sentence that none of `texts`, each a `kind`, contains `wanted`, with the one that
     does but for differences that are overlooked."""
-    for text in _some(texts):
+    for text in some(texts):
         found = find_folded(wanted, text)
         if found is not None:
             how = _how(wanted, found)

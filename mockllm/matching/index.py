@@ -28,7 +28,7 @@ from mockllm.matching.effort import Effort
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.families import Family
 from mockllm.matching.homes import Home, home_of
-from mockllm.matching.lookups import LookUp, in_pieces
+from mockllm.matching.lookups import DividedLookUp, LookUp, in_pieces
 from mockllm.matching.near_misses import NearMisses
 from mockllm.matching.predicate import Headers, Predicate
 from mockllm.matching.rule import Rule
@@ -201,6 +201,15 @@ class _Branch(NamedTuple):
     look_up: LookUp
     nodes: list[_Node]
     lowest: int
+    divided: DividedLookUp | None
+
+    def find(self, prompt: Prompt, headers: Headers, effort: Effort) -> Pieces[Iterator[_Node]]:
+        """Return the nodes of the keys that hold, with pauses."""
+        if self.divided is not None:
+            places = yield from self.divided(prompt)
+        else:
+            places = yield from in_pieces(self.look_up, prompt, headers, effort)
+        return map(self.nodes.__getitem__, places)
 
 
 class _Node:
@@ -233,7 +242,7 @@ class _Node:
             else:
                 best = rule
                 break
-        for look_up, nodes, lowest in self.branches:
+        for look_up, nodes, lowest, _ in self.branches:
             if best is None or lowest < best.index:
                 for place in look_up(prompt, headers):
                     leaf = nodes[place].leaf
@@ -260,7 +269,7 @@ class _Node:
                 found[rule.index] = rule
                 if not rule.stateful and rule.index not in twins:
                     break
-        for look_up, nodes, _ in self.branches:
+        for look_up, nodes, _, _ in self.branches:
             for place in look_up(prompt, headers):
                 nodes[place].find_all(found, prompt, headers, twins)
 
@@ -268,9 +277,8 @@ class _Node:
         """Return the rules of which a look-up has found one predicate to hold, and those that have
         none to look up."""
         nodes: list[_Node] = []
-        for look_up, below, _ in self.branches:
-            places = yield from in_pieces(look_up, prompt, headers, effort)
-            nodes += map(below.__getitem__, places)
+        for branch in self.branches:
+            nodes += yield from branch.find(prompt, headers, effort)
         return chain(
             chain.from_iterable(node.rules() for node in nodes), (rule for rule, _ in self.checked)
         )
@@ -278,8 +286,8 @@ class _Node:
     def rules(self) -> Iterator[Rule]:
         """Yield all rules, each list in order."""
         yield from (rule for rule, _ in self.checked)
-        for _, nodes, _ in self.branches:
-            for node in nodes:
+        for branch in self.branches:
+            for node in branch.nodes:
                 yield from node.rules()
 
 
@@ -307,11 +315,11 @@ class _Search:
                 if not rule.stateful and rule.index not in self._twins:
                     self._last = rule.index
                     break
-        for look_up, nodes, lowest in node.branches:
-            if not self._is_behind(lowest):
-                found = yield from in_pieces(look_up, self._prompt, self._headers, self._effort)
-                for place in found:
-                    yield from self.visit(nodes[place])
+        for branch in node.branches:
+            if not self._is_behind(branch.lowest):
+                found = yield from branch.find(self._prompt, self._headers, self._effort)
+                for below in found:
+                    yield from self.visit(below)
 
     def _is_behind(self, index: int) -> bool:
         return self._last is not None and index > self._last
@@ -329,7 +337,8 @@ class _Search:
 def _branch(family: Family, by_key: Mapping[Any, list[_Entry]], depth: int) -> _Branch:
     nodes = [_Node(below, depth + 1) for below in by_key.values()]
     lowest = min(below[0].rule.index for below in by_key.values())
-    return _Branch(family.look_up(tuple(by_key)), nodes, lowest)
+    keys = tuple(by_key)
+    return _Branch(family.look_up(keys), nodes, lowest, family.divide(keys))
 
 
 def _file_all(

@@ -68,6 +68,10 @@ LookUp = Callable[[Prompt, Headers], Iterable[int]]
 checked for each, which may take as long as there are texts."""
 
 
+DividedLookUp = Callable[[Prompt], Pieces[Iterable[int]]]
+"""Returns what a look-up does, with pauses."""
+
+
 def in_pieces(
     look_up: LookUp, prompt: Prompt, headers: Headers, effort: Effort
 ) -> Pieces[Iterable[int]]:

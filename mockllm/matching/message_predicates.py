@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -21,10 +21,15 @@ from mockllm.matching.effort import PER_CHARACTER, PER_TEXT, Effort, is_in_one
 from mockllm.matching.folding import explain_absence
 from mockllm.matching.json_difference import explain_json
 from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
+from mockllm.matching.texts import quote
+from mockllm.pieces import Pieces
 from mockllm.prompt import Message, Prompt
 
 MAX_EXPLAINED = 1_000_000  # bytes of a message whose first difference is looked for: 5 ms
 MAX_ENTRIES_EXPLAINED = 2_000  # entries of its content, if what is expected is shorter: 4 to 8 ms
+MAX_ITEMS_EXPLAINED = 1_000  # of a large request, for which a remedy is looked for
+MAX_KEY_EXPLAINED = 16_000  # bytes that are expected where very many values are found
+MAX_SHOWN = 100  # bytes of two canonical forms that differ
 MAX_REMEDY_EFFORT = 5_000_000  # nanoseconds that it takes to search for what is not equal
 
 
@@ -176,7 +181,7 @@ class _ItemsPredicate(LastMessagePredicate):
 
     size: int
     key: bytes
-    texts: tuple[str, ...] = ()
+    texts: tuple[str, ...] = field(default=(), compare=False)  # of 250,000, to hash takes 5 ms
     role: str | None = None
     relaxed: Relaxed | None = field(default=None, compare=False, repr=False)
     named_calls: tuple[str, ...] = field(default=(), compare=False, repr=False)
@@ -207,7 +212,20 @@ class _ItemsPredicate(LastMessagePredicate):
         return next(same_role, (whole or prompt.last_messages)[-1])
 
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
-        return iter(())  # one comparison of bytes decides it, without a verdict to be kept
+        if all(message.sizes is None for message in prompt.last_messages):
+            return  # one comparison of bytes decides it, without a verdict to be kept
+        if self.is_decided(prompt):
+            return
+        holds = False
+        for message in prompt.last_messages:
+            if not holds and self._accepts_size(message.size):
+                key = yield from equal_key(message, self.size, (self.key,))
+                holds = key is not None
+        prompt.keep_verdict(self, holds)
+
+    @abstractmethod
+    def _accepts_size(self, found: int) -> bool:
+        """Return True if `found` is a right number of items."""
 
     def _has_key(self, message: Message) -> bool:
         """Return True if the last items of a message, which has as many, are these."""
@@ -228,6 +246,9 @@ class _ItemsPredicate(LastMessagePredicate):
         relaxed = self.relaxed
         if relaxed is None or prompt.once(search_effort) > MAX_REMEDY_EFFORT:
             return reason
+        is_large = self.size > MAX_ITEMS_EXPLAINED or len(self.key) > MAX_EXPLAINED
+        if message.sizes is not None and is_large:
+            return reason
         if any(map(relaxed.predicate.accepts, prompt.last_messages)):
             reason += f"; the request contains it: {relaxed.remedy}"
         return reason
@@ -244,8 +265,13 @@ class _ItemsPredicate(LastMessagePredicate):
             return too_long
         if least > len(self.key) and message.entries > MAX_ENTRIES_EXPLAINED:
             return f"it has {message.entries:,} parts, and more than {len(self.key):,} bytes"
-        if message.has_many_values(self.size) and message.is_longer(self.size, len(self.key)):
-            return f"it has thousands of values, and more than {len(self.key):,} bytes"
+        if message.has_many_values(self.size):
+            is_short = len(self.key) <= MAX_KEY_EXPLAINED
+            if least > len(self.key) or (is_short and message.is_longer(self.size, len(self.key))):
+                return f"it has thousands of values, and more than {len(self.key):,} bytes"
+            return self._difference_of_forms(message)
+        if message.sizes is not None and len(self.key) > MAX_EXPLAINED:
+            return self._difference_of_forms(message)
         if message.is_longer(self.size, longest):
             return too_long
         expected, found = self.key, message.key_of_last(self.size)
@@ -255,13 +281,34 @@ class _ItemsPredicate(LastMessagePredicate):
         difference = explain_json(expected, found, "" if is_message else "input")
         return difference or "other members than the text differ"
 
+    def _difference_of_forms(self, message: Message) -> str:
+        """Return where a large message differs, without decoding what is compared."""
+        at, following = message.divided_form(self.size).difference_from(self.key)
+        expected = quote(self.key[at : at + MAX_SHOWN].decode(errors="replace"))
+        found = quote(following[:MAX_SHOWN].decode(errors="replace"))
+        return f"its canonical form differs at byte {at:,}: expected {expected}, found {found}"
+
+
+def equal_key(message: Message, size: int, keys: Collection[bytes]) -> Pieces[bytes | None]:
+    """Return that of the `keys` which is the canonical form of the last `size` items of a message,
+    which has as many, with pauses; None if none is."""
+    if message.sizes is None or size <= 0:
+        key = message.key_of_last(size)
+        return key if key in keys else None
+    if message.least_size > max(map(len, keys)):
+        return None
+    return (yield from message.divided_form(size).find_among(keys))
+
 
 @dataclass(frozen=True, slots=True)
 class ItemsEqual(_ItemsPredicate):
     """The request has exactly these items."""
 
     def accepts(self, message: Message) -> bool:
-        return message.size == self.size and self._has_key(message)
+        return self._accepts_size(message.size) and self._has_key(message)
+
+    def _accepts_size(self, found: int) -> bool:
+        return found == self.size
 
     def covers(self, later: Predicate) -> bool:
         return isinstance(later, ItemsEqual) and self._has_same_items(later)
@@ -276,7 +323,10 @@ class ItemsEndWith(_ItemsPredicate):
     """The last items of the request are these."""
 
     def accepts(self, message: Message) -> bool:
-        return message.size >= self.size and self._has_key(message)
+        return self._accepts_size(message.size) and self._has_key(message)
+
+    def _accepts_size(self, found: int) -> bool:
+        return found >= self.size
 
     def covers(self, later: Predicate) -> bool:
         if not isinstance(later, _ItemsPredicate):

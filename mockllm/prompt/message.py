@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 
 PARTS_AT_ONCE = 500  # that are made without a pause: 1 to 2 ms
+MANY_ITEMS = 5_000  # which have thousands of values
+PIECES_AT_ONCE = 200  # of the canonical form of items; with them, as many commas: 0.5 to 1 ms
+MAX_PIECE = 8_192  # bytes of such pieces that are joined with the next
 
 
 class MessagePart(NamedTuple):
@@ -36,11 +39,64 @@ class ItemSizes(NamedTuple):
     is_longer: Callable[[Any, int], bool]
     """Returns True if the canonical form of an item has certainly more than so many bytes."""
 
-    has_many: Callable[[Any], bool]
-    """Returns True if an item has thousands of values."""
+    has_many: Callable[[Sequence[Any]], bool]
+    """Returns True if some items have thousands of values."""
 
     without_lists: Callable[[Any], Any]
     """Returns an item without the entries of its content or output."""
+
+    in_pieces: Callable[[Any], Iterator[bytes]]
+    """Returns the canonical form of an item in pieces, some of which may be empty."""
+
+
+class DividedForm:
+    """The canonical form of the last items of a large message, which is made as far as it is
+    compared: to make that of 10 MB takes seconds."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._rest = pieces
+        self._made: list[bytes] = []
+        self._differing: dict[bytes, tuple[int, bytes]] = {}
+        """The pieces that are not in other forms, and where these have others."""
+
+    def find_among(self, forms: Collection[bytes]) -> Generator[bool, None, bytes | None]:
+        """Return the one of `forms` that is the same, with pauses (`pieces.Pieces`); None if there
+        is none."""
+        left, size = list(forms), 0
+        for piece in self._pieces():
+            same: list[bytes] = []
+            for form in left:
+                if form.startswith(piece, size):
+                    same.append(form)
+                else:
+                    self._differing[form] = size, piece
+            if not same:
+                return None
+            left = same
+            size += len(piece)
+            yield False
+        return next((form for form in left if len(form) == size), None)
+
+    def difference_from(self, form: bytes) -> tuple[int, bytes]:
+        """Return how many bytes at the beginning are those of another form, and some that follow
+        them here. It takes long unless they were compared."""
+        if form not in self._differing:
+            for _ in self.find_among((form,)):
+                pass
+        size, piece = self._differing.get(form, (0, b""))
+        at = _common(piece, form[size : size + len(piece)])
+        return size + at, piece[at:]
+
+    def _pieces(self) -> Iterator[bytes]:
+        yield from self._made
+        for piece in self._rest:
+            self._made.append(piece)
+            yield piece
+
+
+def _common(one: bytes, other: bytes) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (here, there) in pairs if here != there), len(other))
 
 
 @dataclass(slots=True)
@@ -73,6 +129,7 @@ class Message:
     _keys_by_size: dict[int, bytes] | None = field(default=None, repr=False, compare=False)
     _item_keys: list[bytes] | None = field(default=None, repr=False, compare=False)
     """The canonical forms of the last items, in reverse order."""
+    _divided: dict[int, DividedForm] | None = field(default=None, repr=False, compare=False)
     _parts: Sequence[MessagePart] | None = field(default=None, repr=False, compare=False)
     _call_ids: Sequence[str] | None = field(default=None, repr=False, compare=False)
 
@@ -117,10 +174,36 @@ class Message:
     def has_many_values(self, size: int) -> bool:
         """Return True if the last `size` items of a large request have so many values that their
         canonical form takes long, and a difference in it even longer."""
-        sizes = self.sizes
-        return sizes is not None and any(
-            sizes.has_many(item) for item in islice(reversed(self.items or ()), size)
-        )
+        if self.sizes is None or size <= 0:
+            return False
+        items = self.items or ()
+        first = max(len(items) - size, 0)
+        return self.sizes.has_many(items[first : first + MANY_ITEMS])
+
+    def divided_form(self, size: int) -> DividedForm:
+        """Return the canonical form of the last `size` items of a large message, joined by commas.
+        It is made once."""
+        if self._divided is None:
+            self._divided = {}
+        form = self._divided.get(size)
+        if form is None:
+            form = self._divided[size] = DividedForm(self._pieces_of_last(size))
+        return form
+
+    def _pieces_of_last(self, size: int) -> Iterator[bytes]:
+        assert self.sizes is not None
+        items, together, length = self.items or (), list[bytes](), 0
+        first = len(items) - size
+        for number in range(first, len(items)):
+            if number > first:
+                together.append(b",")
+            for piece in self.sizes.in_pieces(items[number]):
+                together.append(piece)
+                length += len(piece)
+                if length > MAX_PIECE or len(together) > PIECES_AT_ONCE:
+                    yield b"".join(together)
+                    together, length = [], 0
+        yield b"".join(together)
 
     def key_of_last(self, size: int) -> bytes:
         """Return the canonical form of the last `size` items. Computed on first use and cached,

@@ -7,7 +7,7 @@ text, and parses arguments that are JSON.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from mockllm.limits import KIB
@@ -15,7 +15,7 @@ from mockllm.matching.effort import Effort
 from mockllm.matching.parts import PER_PART
 from mockllm.prompt.message import ItemSizes
 from mockllm.providers.contents import only_text
-from mockllm.wire import jsontext
+from mockllm.wire import json_encoding, jsontext
 
 Members = Mapping[str, Any]
 KnownMembers = Mapping[str, Collection[str]]
@@ -25,6 +25,8 @@ MAX_ARGUMENTS = 128 * KIB  # characters of arguments that are compared as JSON: 
 MAX_VALUES = 2_000  # of a message that is compared in detail
 _LISTS = ("content", "output", "tool_calls")  # whose entries are normalised one by one
 MAX_FREED = 20  # normalised parts within a part, which are let go of at once
+_KIND = ("type", "role", "id", "tool_use_id")  # members by which others are normalised
+ENTRIES_AT_ONCE = 100  # of a list, that are normalised and encoded without a pause: 0.5 ms
 _Made = list[Any] | None
 
 
@@ -84,13 +86,69 @@ def sizes_of(normalise: Callable[[dict[str, Any]], Any]) -> ItemSizes:
         compared = normalise(item | long)
         return any(name in compared for name in long) or jsontext.is_longer(compared, size)
 
-    def has_many(item: dict[str, Any]) -> bool:
-        return jsontext.has_many_values(item, MAX_VALUES)
+    def has_many(items: Sequence[dict[str, Any]]) -> bool:
+        return jsontext.has_many_values(items, MAX_VALUES)
 
     def without_lists(item: dict[str, Any]) -> dict[str, Any]:
         return item | {name: [] for name in _LISTS if isinstance(item.get(name), list)}
 
-    return ItemSizes(is_longer, has_many, without_lists)
+    def in_pieces(item: dict[str, Any]) -> Iterator[bytes]:
+        return _canonical_in_pieces(item, normalise)
+
+    return ItemSizes(is_longer, has_many, without_lists, in_pieces)
+
+
+def _canonical_in_pieces(value: Any, normalise: Callable[[Any], Any]) -> Iterator[bytes]:
+    """Yield the canonical form of a value of which `normalise` returns what it is made of. The
+    entries of its lists are normalised a few at a time."""
+    if not json_encoding.takes_long(value):
+        yield jsontext.canonical(normalise(value))
+        return
+    if not isinstance(value, dict):
+        yield from json_encoding.canonical_in_pieces(normalise(value))
+        return
+    lists = [name for name in _LISTS if _has_entries(value.get(name))]
+    compared = normalise(value | {name: [None] for name in lists})
+    before = b"{"
+    for name in sorted(compared):
+        yield before + jsontext.canonical(name) + b":"
+        before = b","
+        if name in lists:
+            yield from _entries_in_pieces(value, name, normalise)
+        else:
+            yield from json_encoding.canonical_in_pieces(compared[name])
+    yield b"}" if compared else b"{}"
+
+
+def _has_entries(value: Any) -> bool:
+    """Return True for a list whose entries are normalised one by one."""
+    return isinstance(value, list) and bool(value) and only_text(value) is None
+
+
+def _entries_in_pieces(
+    value: dict[str, Any], name: str, normalise: Callable[[Any], Any]
+) -> Iterator[bytes]:
+    """Yield the canonical form of a list of `value`, a part of which is normalised with what tells
+    the kind of the whole."""
+    kind = {member: value[member] for member in _KIND if member in value}
+
+    def normalise_some(entries: list[Any]) -> list[Any]:
+        normalised: list[Any] = normalise(kind | {name: [None, *entries]})[name][1:]
+        return normalised
+
+    before, small = b"[", list[Any]()
+    for number, entry in enumerate(value[name], 1):
+        is_large = json_encoding.takes_long(entry)
+        if not is_large:
+            small.append(entry)
+        if small and (is_large or len(small) == ENTRIES_AT_ONCE or number == len(value[name])):
+            yield before + jsontext.canonical(normalise_some(small))[1:-1]
+            before, small = b",", []
+        if is_large:
+            yield before
+            before = b","
+            yield from _canonical_in_pieces(entry, lambda one: normalise_some([one])[0])
+    yield b"]"
 
 
 def spread_lazily(value: Any, part: Callable[[Any], Any]) -> Iterator[Any]:
