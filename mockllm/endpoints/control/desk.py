@@ -34,7 +34,7 @@ from mockllm.state.traffic import TrafficTimes
 
 MAX_BODY = 4 * MIB  # of mocks and traffic; the largest mocks are responses of some 100 kB
 MAX_FORM = 128 * KIB  # of other bodies, which are read at once: 5 ms
-MAX_AT_ONCE = 16 * KIB  # of mocks that are validated without a thread: up to 20 ms
+MAX_AT_ONCE = 512  # bytes of mocks and traffic that are validated without a thread: up to 10 ms
 MAX_JUDGED = 500  # calls, each times the mocks that are asked about, that are judged at once: 3 ms
 MAX_SMALL = 64 * KIB  # of the body of a call that is shown, or compared, without a thread: 3 ms
 T = TypeVar("T")

@@ -421,6 +421,15 @@ def test_a_session_that_is_not_open_gets_no_mocks(controlled: Controlled, token:
     assert controlled.app.views.count == 0
 
 
+def test_a_mock_that_takes_long_to_validate_is_validated_in_a_thread(
+    controlled: Controlled,
+) -> None:
+    assert controlled.ask("POST", "mocks", {"user": "u", "reply": "x"}).status == 201
+    assert controlled.threads == 0
+    assert controlled.ask("POST", "mocks", {"user": "u", "sequence": ["x"] * 200}).status == 201
+    assert controlled.threads == 2  # it is read, then compiled
+
+
 LONG = "word " * 10_000
 
 
