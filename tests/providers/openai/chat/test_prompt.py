@@ -219,7 +219,7 @@ def test_a_match_compares_role_and_text(
 @pytest.mark.parametrize(
     ("message", "contains", "error"),
     [
-        ({"content": "a"}, False, f"role: expected one of {ROLES}, found null"),
+        ({"content": "a"}, False, f"role: expected one of {ROLES}, found nothing"),
         ({"role": "robot"}, True, f"role: expected one of {ROLES}, found 'robot'"),
         (user(5), True, "content: expected a string or a list of parts, found a number"),
     ],
