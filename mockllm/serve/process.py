@@ -18,7 +18,7 @@ from mockllm.observers.metric_sums import Sums
 from mockllm.serve.apps import make_app
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
-from mockllm.serve.controlled import Calls, turn_on
+from mockllm.serve.controlled import Calls, ControlSettings, turn_on
 from mockllm.serve.distant_calls import DistantCalls
 from mockllm.serve.distant_changes import DistantChanges
 from mockllm.serve.distant_responses import DistantResponses
@@ -143,13 +143,7 @@ class _Process:
         self._cut = False
         self.stopping = asyncio.Event()
         slot = 0 if place is None else place.slot
-        clock = Clock(
-            speed=settings.speed,
-            number=slot,
-            processes=settings.workers,
-            started=settings.started,
-            lateness=settings.timing.lateness(slot),
-        )
+        clock = _make_clock(settings, slot)
         app = make_app(engine, clock, settings.timing.total, is_tls=bound.tls is not None)
         app.paces.slot = slot
         turns = Turns()
@@ -186,19 +180,19 @@ class _Process:
             self._service.shared_pools = SharedPools(app, clock.set_others)
         self._sampler = _show_metrics(self._service, settings)
         if settings.control is not None:
-            turn_on(
-                self._service,
-                settings.control,
-                calls=calls,
-                host=settings.host,
-                is_tls=bound.tls is not None,
-                shared=self._distant_changes or self._shared_changes,
-            )
+            self._turn_on_control(settings.control, calls, bound, settings.host)
         self._listener = Listener(self._service, tls=bound.tls)
         self._reloader: Reloader | None = None
         self._garbage = GarbageCollector(
             lambda: clock.is_pacing, lambda: turns.has_large_body or self._is_loading
         )
+
+    def _turn_on_control(
+        self, control: ControlSettings, calls: Calls | None, bound: Bound, host: str
+    ) -> None:
+        is_tls = bound.tls is not None
+        shared = self._distant_changes or self._shared_changes
+        turn_on(self._service, control, calls=calls, host=host, is_tls=is_tls, shared=shared)
 
     def _follow_changes(self) -> tuple[SharedChanges | None, int]:
         """Return the changes that the workers of this server share, if other servers do not share
@@ -326,6 +320,17 @@ class _Process:
             await self._distant_store.stop()
         if self._shared_store is not None:
             self._shared_store.close()
+
+
+def _make_clock(settings: Settings, slot: int) -> Clock:
+    """Return the clock of the process in this slot, whose lateness all processes show."""
+    return Clock(
+        speed=settings.speed,
+        number=slot,
+        processes=settings.workers,
+        started=settings.started,
+        lateness=settings.timing.lateness(slot),
+    )
 
 
 def _open_distant_store(
