@@ -87,6 +87,24 @@ def test_a_singular_path_is_walked_as_the_library_does(path: list[Any], body: An
     assert select(text, body) == list(find(text, body).values())
 
 
+segments = st.sampled_from(
+    [
+        *(".a", ".é", "[0]", "[-2]", "[*]", "[1:]", "['a','b']", "[-1,0,0]"),
+        *("..a", "..b", "..[0]", "..[-1]", "..*", "..['b',1]"),
+    ]
+)
+filters = st.sampled_from(["", "[?@.a]", "[?@.a == $.b]", "[?@ == $[0]]", "..[?@[0] == 1]"])
+
+
+@given(st.lists(segments, max_size=3), filters, values)
+def test_a_path_of_many_values_selects_what_the_library_does(
+    path: list[str], last: str, body: Any
+) -> None:
+    text = "$" + "".join(path) + last
+
+    assert select(text, body) in (None, list(find(text, body).values()))
+
+
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
