@@ -433,6 +433,13 @@ GROUPS: tuple[tuple[Load, ...], ...] = (
             "one",
             _post(("user", QUESTION), headers=(*SDK_HEADERS, *GATEWAY_HEADERS), user=USER),
         ),
+        Load(
+            "all_differs",
+            "SDK headers, every head and body different",
+            "one_contains",
+            _post(("user", f"{QUESTION} {COUNT}"), headers=(*SDK_HEADERS, *GATEWAY_HEADERS)),
+            servers=(LIMIT, OURS),
+        ),
     ),
     (
         Load(
