@@ -35,7 +35,7 @@ async def test_the_only_process_has_all_calls() -> None:
 
 
 @posix
-def test_one_of_several_without_sockets_says_what_it_cannot_know(
+async def test_one_of_several_without_sockets_says_what_it_cannot_know(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))

@@ -16,6 +16,7 @@ import orjson
 import pytest
 
 from mockllm.app import App
+from mockllm.endpoints.control import changes, desk
 from mockllm.endpoints.control.access import Access
 from mockllm.endpoints.control.api import ControlAPI
 from mockllm.endpoints.control.desk import Desk
@@ -360,8 +361,10 @@ LARGE = "long " * 200
 
 @pytest.fixture
 def taking_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A change with a long text takes long to compile."""
+    """A change with a long text takes long to compile, but not for the worker that makes it."""
     monkeypatch.setattr(restoring, "MAX_AT_ONCE", len(LARGE))
+    for module in (changes, desk):
+        monkeypatch.setattr(module, "MAX_AT_ONCE", 2 * len(LARGE))
 
 
 async def resolved(decided: Decision | Question) -> tuple[int, Any]:

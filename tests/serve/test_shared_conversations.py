@@ -53,8 +53,9 @@ def _is_possible(test: Any) -> bool:
         return False
     marks = [mark for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
     names = {name.strip() for mark in marks for name in _names(mark.args[0])}
-    looks_inside = ".store" in inspect.getsource(test) or "LocalStore" in inspect.getsource(test)
-    makes_an_app = "app" in inspect.getsource(test).lower()
+    source = inspect.getsource(test)
+    looks_inside = any(word in source for word in (".store", "own_store", "LocalStore"))
+    makes_an_app = "app" in source.lower()
     own = set(inspect.signature(test).parameters) - names
     return own <= GIVEN and makes_an_app and not looks_inside
 
