@@ -217,12 +217,12 @@ class HeadCache(Patience):
         self._until_shape -= 1
         if self._until_shape > 0 or last is None or last.first != lines.first:
             return
-        shape = self._shape_of(last, lines, head)
+        shape = self._make_shape(last, lines, head)
         if shape is not None:
             self._until_shape = HEADS_PER_SHAPE
             self._shapes = [shape, *self._shapes[: MAX_SHAPES - 1]]
 
-    def _shape_of(self, last: _Lines, lines: _Lines, head: Head) -> Shape | None:
+    def _make_shape(self, last: _Lines, lines: _Lines, head: Head) -> Shape | None:
         first, others = lines
         size = len(others)
         if len(last.others) != size or len(head.first_values) != size:  # a name occurs twice

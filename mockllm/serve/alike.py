@@ -27,7 +27,7 @@ observer or a journal wants to see each request, so nothing is kept for them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Self, cast
 
 from mockllm.app import App
@@ -35,7 +35,7 @@ from mockllm.engine.decision import Decision, Outcome
 from mockllm.exchange import HeaderParts, Headers, Request
 from mockllm.http1.head_cache import HeadCache
 from mockllm.observers.metrics import Meter
-from mockllm.serve.repeats import MAX_HASHED, MAX_READ, Repeat, RepeatCache, sample
+from mockllm.serve.repeats import MAX_READ, Repeat, RepeatCache, key_of
 
 FOR_EVER = sys.maxsize  # look-ups that are left out
 
@@ -66,9 +66,8 @@ class Alike(RepeatCache):
             return None
         shape, values, size = shaped
         body = data[size:]
-        is_short = len(body) <= MAX_HASHED
-        repeat = self._get((shape.number, body if is_short else sample(body)))
-        if repeat is None or not (is_short or repeat.data == body):
+        repeat = self._get((shape.number, key_of(body)))
+        if repeat is None or repeat.data != body:
             self.note_in_vain()
             return None
         length = shape.length if shape.length_at is None else int(values[shape.length_at])
@@ -83,7 +82,7 @@ class Alike(RepeatCache):
         lines, body = request.lines, request.body
         if not self._is_used or not isinstance(lines, HeaderParts) or len(body) > MAX_READ:
             return
-        key: Hashable = (lines.shape, body if len(body) <= MAX_HASHED else sample(body))
+        key = (lines.shape, key_of(body))
         if self._is_new(key) or not self._app.repeats(request, decision):
             return
         watched = WatchedRequest.watch(request)

@@ -135,9 +135,8 @@ class Repeats(RepeatCache):
 
     def find(self, data: bytes) -> Repeat | None:
         """Return how `data` was answered before; None if it must be parsed."""
-        is_short = len(data) <= MAX_HASHED
-        repeat = self._get(data if is_short else sample(data))
-        if repeat is None or not (is_short or repeat.data == data):
+        repeat = self._get(data if len(data) <= MAX_HASHED else sample(data))  # `key_of`, inline
+        if repeat is None or repeat.data != data:
             self.note_in_vain()
             return None
         self._in_vain = 0
@@ -148,11 +147,17 @@ class Repeats(RepeatCache):
         before and may be repeated."""
         if not self._is_used or len(data) > MAX_READ:
             return
-        key = data if len(data) <= MAX_HASHED else sample(data)
+        key = key_of(data)
         if self._is_new(key) or decision.ready is None:
             return
         if self._app.repeats(request, decision):
             self._add(key, self._prepare(data, request, decision))
+
+
+def key_of(data: bytes) -> Hashable:
+    """Return what `data` is looked up by: itself, or a sample of it if it is long. What is found by
+    a sample has to be compared."""
+    return data if len(data) <= MAX_HASHED else sample(data)
 
 
 def sample(data: bytes) -> tuple[int, bytes, bytes]:

@@ -42,6 +42,12 @@ def parsed(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return found
 
 
+async def both(*reads: bytes) -> tuple[bytes, bytes]:
+    """What a service writes after these reads, and one that reuses nothing."""
+    kept, plain = (Serving(CONFIGURATIONS[0], reuse=reuse) for reuse in (True, False))
+    return await received(kept, *reads), await received(plain, *reads)
+
+
 # --- What is kept --------------------------------------------------------------------------------
 
 
@@ -148,13 +154,10 @@ def test_of_unmatched_requests_each_is_observed() -> None:
 
 
 def test_state_is_not_kept() -> None:
-    async def answers() -> tuple[bytes, bytes]:
-        both = [Serving(CONFIGURATIONS[0], reuse=reuse) for reuse in (True, False)]
-        reads = [with_id(asking("next")) for _ in range(10)]
-        written, expected = [await received(serving, *reads) for serving in both]
-        return written, expected
+    reads = [with_id(asking("next")) for _ in range(10)]
 
-    written, expected = asyncio.run(answers())
+    written, expected = asyncio.run(both(*reads))
+
     assert written == expected
 
 
@@ -195,13 +198,8 @@ def test_long_bodies_that_look_alike_are_told_apart() -> None:
     assert len({repeats.sample(bytes(body)) for body in bodies}) == 1
     reads = [with_id(bytes(body), RESPONSES) for _ in range(6) for body in bodies]
 
-    async def both() -> list[bytes]:
-        return [
-            await received(Serving(CONFIGURATIONS[0], reuse=reuse), *reads)
-            for reuse in (True, False)
-        ]
+    kept, plain = asyncio.run(both(*reads))
 
-    kept, plain = asyncio.run(both())
     assert kept == plain
 
 
@@ -231,22 +229,16 @@ def test_more_or_less_than_one_request_is_parsed(cut: int) -> None:
     body = asking("Hello")
     longer = body + b" " * 20
 
-    def ask(body: bytes) -> bytes:
-        return post(f"X-Request-Id: {next(NUMBERS)}", body=body)
+    reads = [with_id(each) for each in (body, longer, body, longer, body, longer)] * 2
+    whole = with_id(longer)
+    if cut > 0:  # what looks like a whole request is the beginning of another
+        at = len(whole) - 20
+        reads += [whole[:at], whole[at:]]
+    else:  # or there is more behind it
+        reads += [with_id(body) + b" " * 20, with_id(body)]
 
-    async def answers() -> tuple[bytes, bytes]:
-        both = [Serving(CONFIGURATIONS[0], reuse=reuse) for reuse in (True, False)]
-        reads = [ask(each) for each in (body, longer, body, longer, body, longer)] * 2
-        whole = ask(longer)
-        if cut > 0:  # what looks like a whole request is the beginning of another
-            at = len(whole) - 20
-            reads += [whole[:at], whole[at:]]
-        else:  # or there is more behind it
-            reads += [ask(body) + b" " * 20, ask(body)]
-        written, expected = [await received(serving, *reads) for serving in both]
-        return written, expected
+    written, expected = asyncio.run(both(*reads))
 
-    written, expected = asyncio.run(answers())
     assert written == expected
 
 
