@@ -20,6 +20,7 @@ from mockllm.providers.openai.chat import CHAT
 from mockllm.providers.openai.responses import RESPONSES
 from mockllm.providers.routes import NO_VALUES
 from mockllm.replies.template_bounds import TemplateError
+from tests.support.work import count_pauses
 
 NO_BODY = NAMES - {"body", "headers", "call"}
 CALL = {"name": "get_weather", "arguments": "{}"}
@@ -81,18 +82,6 @@ def values_of(names: Iterable[str], asked: Asked) -> dict[str, Any]:
     return values
 
 
-def read_with_pauses(names: Iterable[str], asked: Asked) -> tuple[dict[str, Any], int]:
-    """Return what `values_of` does, and the number of pauses."""
-    pieces = read_values(names, asked)
-    pauses = 0
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            return end.value, pauses
-        pauses += 1
-
-
 @pytest.mark.parametrize("api", [CHAT, RESPONSES, MESSAGES], ids=lambda api: api.name)
 def test_a_conversation_has_the_same_values_in_every_api(api: API) -> None:
     assert values_of(NO_BODY, asked(api, BODIES[api.name])) == {
@@ -122,7 +111,7 @@ def test_a_long_conversation_is_read_in_pieces(count: int) -> None:
     turns = [{"role": ("user", "assistant")[at % 2], "content": f"{at}"} for at in range(count)]
     body = {"messages": turns or [{"role": "system"}]}
 
-    values, pauses = read_with_pauses(["messages"], asked(CHAT, body))
+    values, pauses = count_pauses(read_values(["messages"], asked(CHAT, body)))
 
     assert [each["text"] for each in values["messages"]] == [turn["content"] for turn in turns]
     assert pauses >= 2 * (max(count - 1, 0) // MESSAGES_AT_ONCE)
@@ -185,7 +174,7 @@ def test_a_long_value_is_made_in_pieces(name: str, body: dict[str, Any], expecte
     for _ in in_pieces(read.prompt, READINGS[name]):
         pauses_of_reading += 1
 
-    values, pauses = read_with_pauses([name], read)
+    values, pauses = count_pauses(read_values([name], read))
 
     assert values == {name: expected}
     assert pauses >= LONG // MESSAGES_AT_ONCE

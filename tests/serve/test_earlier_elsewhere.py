@@ -33,6 +33,7 @@ from mockllm.serve.turns import Turns
 from mockllm.wire.placeholders import fill, fill_fresh
 from tests.support import peers as support
 from tests.support.processes import posix
+from tests.support.work import count_pauses
 
 pytestmark = [pytest.mark.anyio, posix]
 
@@ -255,8 +256,8 @@ def test_a_conversation_arrives_as_it_was_sent(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conversation, "MESSAGES_AT_ONCE", most)
-        packed, pauses = paused(earlier_elsewhere.pack(finish(known())))
-        arrived, more = paused(earlier_elsewhere.unpack(orjson.loads(orjson.dumps(packed))))
+        packed, pauses = count_pauses(earlier_elsewhere.pack(finish(known())))
+        arrived, more = count_pauses(earlier_elsewhere.unpack(orjson.loads(orjson.dumps(packed))))
 
     assert isinstance(arrived, Earlier)
     assert arrived._replace(last_user=[*arrived.last_user]) == (3, 2, words, tuple(called))
@@ -267,14 +268,3 @@ def test_a_conversation_arrives_as_it_was_sent(
 @pytest.mark.parametrize("found", [None, Elsewhere("resp_1")])
 def test_what_is_no_conversation_arrives_as_it_was_sent(found: Elsewhere | None) -> None:
     assert finish(earlier_elsewhere.unpack(finish(earlier_elsewhere.pack(found)))) == found
-
-
-def paused(pieces: Pieces[Any]) -> tuple[Any, int]:
-    """The result of pieces, and the number of their pauses."""
-    pauses = 0
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            return end.value, pauses
-        pauses += 1

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import TypeVar
+
+from mockllm.pieces import Pieces
+
+_T = TypeVar("_T")
 
 
 def count_work(pieces: Iterator[bool]) -> list[int]:
@@ -27,3 +32,14 @@ def count_work(pieces: Iterator[bool]) -> list[int]:
             sys.setprofile(profile)
         counts.append(calls)
     return counts
+
+
+def count_pauses(pieces: Pieces[_T]) -> tuple[_T, int]:
+    """Do `pieces`, and return their result and the number of their pauses."""
+    pauses = 0
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            return end.value, pauses
+        pauses += 1
