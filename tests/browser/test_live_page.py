@@ -80,10 +80,9 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[Page]:
     """The page of the server, opened by the link. Nothing may be wrong in its console."""
-    context = browser.new_context(viewport={"width": 1100, "height": 800})
-    page = context.new_page()
-    yield opened(page, server)
-    context.close()
+    with browser.new_context(viewport={"width": 1100, "height": 800}) as context:
+        page = opened(context.new_page(), server)
+        yield page
     assert page_errors(page) == []
 
 
@@ -93,7 +92,8 @@ def opened(page: Page, server: Server) -> Page:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda said: _check_console(said, errors))
     page.on("dialog", lambda dialog: errors.append(f"dialog: {dialog.message}"))
-    page.on("request", lambda asked: _check_origin(asked.url, server, errors))
+    base_url = server.base_url
+    page.on("request", lambda asked: _check_origin(asked.url, base_url, errors))
     page.set_default_timeout(PATIENCE * 1000)
     page.goto(f"{server.base_url}/__mockllm/#token={server.control_token}")
     return page
@@ -109,8 +109,8 @@ def _check_console(said: ConsoleMessage, errors: list[str]) -> None:
         errors.append(said.text)
 
 
-def _check_origin(url: str, server: Server, errors: list[str]) -> None:
-    if not url.startswith(f"{server.base_url}/__mockllm/"):
+def _check_origin(url: str, base_url: str, errors: list[str]) -> None:
+    if not url.startswith(f"{base_url}/__mockllm/"):
         errors.append(f"loads {url}")
 
 
@@ -343,20 +343,20 @@ def test_hostile_words_stay_words(page: Page, server: Server) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_can_be_read_on_a_phone(browser: Browser, server: Server, scheme: Any) -> None:
-    context = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme=scheme)
-    page = opened(context.new_page(), server)
-    say(server, "How is the weather in Roma? " + "x" * 300)
-    say(server, "How is the weather in Rome?", stream=True)
-    page.get_by_text("How is the weather in Rome?").first.click()
-    for view in ("Conversations", "Unmatched", "Mocks", "Gates and traffic", "Curves"):
-        go(page, view)
-        expect(page.locator("main > section:visible")).to_have_count(1)
-        keep(page, f"phone-{scheme}-{view.split()[0].lower()}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    phone: Any = {"viewport": {"width": 360, "height": 740}, "color_scheme": scheme}
+    with browser.new_context(**phone) as context:
+        page = opened(context.new_page(), server)
+        say(server, "How is the weather in Roma? " + "x" * 300)
+        say(server, "How is the weather in Rome?", stream=True)
+        page.locator("#sessions summary", has_text="How is the weather in Rome?").click()
+        for view in ("Conversations", "Unmatched", "Mocks", "Gates and traffic", "Curves"):
+            go(page, view)
+            expect(page.locator("main > section:visible")).to_have_count(1)
+            keep(page, f"phone-{scheme}-{view.split()[0].lower()}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
-    assert contrasts(page) == []
+        assert contrasts(page) == []
     assert page_errors(page) == []
-    context.close()
 
 
 CONTRAST = """() => {
@@ -408,35 +408,35 @@ def test_it_is_used_with_the_keyboard_alone(page: Page, server: Server) -> None:
 
 
 def test_the_token_is_asked_for_and_stays_in_no_address(browser: Browser, server: Server) -> None:
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(f"{server.base_url}/__mockllm/")
-    page.get_by_label("Token").fill("wrong")
-    page.get_by_role("button", name="Continue").click()
-    expect(page.get_by_role("alert").first).to_have_text("The token is not valid for this server.")
-    page.get_by_label("Token").fill(server.control_token)
-    page.get_by_role("button", name="Continue").click()
-    expect(page.get_by_role("status").first).to_contain_text("a second")
-    expect(page.get_by_label("Token")).to_be_hidden()
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{server.base_url}/__mockllm/")
+        page.get_by_label("Token").fill("wrong")
+        page.get_by_role("button", name="Continue").click()
+        expect(page.get_by_role("alert").first).to_have_text(
+            "The token is not valid for this server."
+        )
+        page.get_by_label("Token").fill(server.control_token)
+        page.get_by_role("button", name="Continue").click()
+        expect(page.get_by_role("status").first).to_contain_text("a second")
+        expect(page.get_by_label("Token")).to_be_hidden()
 
-    page.goto(f"{server.base_url}/__mockllm/#token={server.control_token}")
-    page.reload()
-    expect(page.get_by_role("status").first).to_contain_text("a second")
-    assert page.url == f"{server.base_url}/__mockllm/"
-    assert server.control_token not in str(page.evaluate("JSON.stringify({...localStorage})"))
-    context.close()
+        page.goto(f"{server.base_url}/__mockllm/#token={server.control_token}")
+        page.reload()
+        expect(page.get_by_role("status").first).to_contain_text("a second")
+        assert page.url == f"{server.base_url}/__mockllm/"
+        assert server.control_token not in str(page.evaluate("JSON.stringify({...localStorage})"))
 
 
 def test_the_token_of_a_session_shows_that_session_alone(browser: Browser, server: Server) -> None:
-    context = browser.new_context()
-    page = context.new_page()
-    with server.session("mine") as session:
-        page.goto(f"{server.base_url}/__mockllm/#token={session.control_token}")
-        say(server, "next", session="mine")
-        say(server, "Find a flight", session="other")
-        expect(page.get_by_role("heading", name="mine")).to_be_visible()
-        assert page.get_by_text("Find a flight").count() == 0
-    context.close()
+    with browser.new_context() as context:
+        page = context.new_page()
+        with server.session("mine") as session:
+            page.goto(f"{server.base_url}/__mockllm/#token={session.control_token}")
+            say(server, "next", session="mine")
+            say(server, "Find a flight", session="other")
+            expect(page.get_by_role("heading", name="mine")).to_be_visible()
+            assert page.get_by_text("Find a flight").count() == 0
 
 
 def test_of_a_load_the_page_asks_for_a_few_calls(page: Page, server: Server) -> None:
