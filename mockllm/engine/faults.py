@@ -23,7 +23,7 @@ from mockllm.providers.api import API
 from mockllm.providers.counts import count
 from mockllm.providers.failures import Failure
 from mockllm.replies.anatomy import Anatomy
-from mockllm.replies.fault_places import START, Place
+from mockllm.replies.fault_places import START, FaultPlace
 from mockllm.replies.faults import Fault, apply_faults, apply_in_pieces
 from mockllm.replies.prepared import Filled
 from mockllm.wire import jsontext, placeholders
@@ -62,17 +62,17 @@ def _compile(fault: words.Fault) -> PlannedFault:
     return PlannedFault(compiled, failure, fault.chance)
 
 
-def _place(fault: words.Fault) -> Place:
+def _place(fault: words.Fault) -> FaultPlace:
     position = fault.position
     match position:
         case None:
-            return START if fault.after is None else Place(str(fault.after))
+            return START if fault.after is None else FaultPlace(str(fault.after))
         case words.Position(event=str(kind)):
-            return Place("event", position.nth, kind)
+            return FaultPlace("event", position.nth, kind)
         case words.Position(time=float(seconds)):
-            return Place("time", seconds)
+            return FaultPlace("time", seconds)
     counted = {"tokens": position.tokens, "bytes": position.bytes_, "events": position.events}
-    return next(Place(name, count) for name, count in counted.items() if count is not None)
+    return next(FaultPlace(name, count) for name, count in counted.items() if count is not None)
 
 
 def in_whole_answer(planned: Planned) -> Planned:

@@ -31,7 +31,7 @@ class NoSuchPlaceError(Exception):
     """An answer has no such place; the message says what it has instead."""
 
 
-class Place(NamedTuple):
+class FaultPlace(NamedTuple):
     """A place in an answer. `word` is ``start`` (before the head), ``head``, ``first_token``,
     ``tool_arguments``, ``before_finish``, ``before_end``, ``tokens``, ``bytes``, ``events``,
     ``event`` or ``time``. `number` is how many, how long or which, `kind` the type of an event. The
@@ -43,7 +43,7 @@ class Place(NamedTuple):
     total: int = 0
 
 
-START = Place("start")
+START = FaultPlace("start")
 
 
 class Cut(NamedTuple):
@@ -66,7 +66,7 @@ class Places:
         if streamed and anatomy is not None:
             self._events = StreamReading(steps, anatomy)
 
-    def find(self, place: Place) -> Pieces[Cut]:
+    def find(self, place: FaultPlace) -> Pieces[Cut]:
         """Return the cut at a place after the head.
 
         Raises:
@@ -109,7 +109,7 @@ class Places:
 # --- Places in a stream --------------------------------------------------------------------------
 
 
-def _after_first_token(events: StreamReading, place: Place) -> Pieces[Cut]:
+def _after_first_token(events: StreamReading, place: FaultPlace) -> Pieces[Cut]:
     for index in range(len(events)):
         event, _ = yield from events.read(index)
         if event.text:
@@ -117,7 +117,7 @@ def _after_first_token(events: StreamReading, place: Place) -> Pieces[Cut]:
     raise _too_few_tokens(0)
 
 
-def _after_tokens(events: StreamReading, place: Place) -> Pieces[Cut]:
+def _after_tokens(events: StreamReading, place: FaultPlace) -> Pieces[Cut]:
     if place.total:
         total = 0
         for index in range(len(events)):
@@ -139,7 +139,7 @@ def _after_tokens(events: StreamReading, place: Place) -> Pieces[Cut]:
     return Cut(last)
 
 
-def _share(place: Place, said: int) -> int:
+def _share(place: FaultPlace, said: int) -> int:
     """Return after how many of the bytes that are `said` a token ends, of an answer that says how
     many tokens it has: all are taken to be equally long, to the nearest byte."""
     if place.number > place.total or not said:
@@ -155,7 +155,7 @@ def _has_tokens(count: int) -> NoSuchPlaceError:
     return NoSuchPlaceError(f"the answer has {count:,} token{'s' * (count != 1)}")
 
 
-def _in_arguments(events: StreamReading, place: Place) -> Pieces[Cut]:
+def _in_arguments(events: StreamReading, place: FaultPlace) -> Pieces[Cut]:
     first: int | None = None
     indices: list[int] = []
     sizes: list[int] = []
@@ -172,7 +172,7 @@ def _in_arguments(events: StreamReading, place: Place) -> Pieces[Cut]:
     return Cut(indices[bisect_right(ends, ends[-1] // 2)])
 
 
-def _before_finish(events: StreamReading, place: Place) -> Pieces[Cut]:
+def _before_finish(events: StreamReading, place: FaultPlace) -> Pieces[Cut]:
     found = None
     for index in reversed(range(len(events))):
         event, _ = yield from events.read(index)
@@ -185,7 +185,7 @@ def _before_finish(events: StreamReading, place: Place) -> Pieces[Cut]:
     return Cut(found)
 
 
-def _before_end(events: StreamReading, place: Place) -> Pieces[Cut]:
+def _before_end(events: StreamReading, place: FaultPlace) -> Pieces[Cut]:
     for index in reversed(range(len(events))):
         event, _ = yield from events.read(index)
         if event.is_end:
@@ -193,14 +193,14 @@ def _before_end(events: StreamReading, place: Place) -> Pieces[Cut]:
     raise NoSuchPlaceError("the answer has no event that ends it")
 
 
-def _after_events(events: StreamReading, place: Place) -> Pieces[Cut]:
+def _after_events(events: StreamReading, place: FaultPlace) -> Pieces[Cut]:
     yield from ()
     if place.number > len(events):
         raise NoSuchPlaceError(f"the answer has {len(events):,} events")
     return Cut(int(place.number))
 
 
-def _after_event(events: StreamReading, place: Place) -> Pieces[Cut]:
+def _after_event(events: StreamReading, place: FaultPlace) -> Pieces[Cut]:
     found = 0
     for index in range(len(events)):
         event, _ = yield from events.read(index)
@@ -211,7 +211,7 @@ def _after_event(events: StreamReading, place: Place) -> Pieces[Cut]:
     raise NoSuchPlaceError(f"of the events {place.kind!r} the answer has {times}")
 
 
-_STREAM_PLACES: dict[str, Callable[[StreamReading, Place], Pieces[Cut]]] = {
+_STREAM_PLACES: dict[str, Callable[[StreamReading, FaultPlace], Pieces[Cut]]] = {
     "first_token": _after_first_token,
     "tokens": _after_tokens,
     "tool_arguments": _in_arguments,
@@ -225,7 +225,7 @@ _STREAM_PLACES: dict[str, Callable[[StreamReading, Place], Pieces[Cut]]] = {
 # --- Places in a whole answer --------------------------------------------------------------------
 
 
-def _offset_of_token(words: Sequence[Words], place: Place) -> Pieces[int]:
+def _offset_of_token(words: Sequence[Words], place: FaultPlace) -> Pieces[int]:
     left = int(place.number) * BYTES_PER_TOKEN
     if place.total:
         total = 0
@@ -244,11 +244,11 @@ def _offset_of_token(words: Sequence[Words], place: Place) -> Pieces[int]:
     raise _too_few_tokens(said)
 
 
-def _offset_of_first_token(words: Sequence[Words], place: Place) -> Pieces[int]:
-    return _offset_of_token(words, Place("tokens", 1))
+def _offset_of_first_token(words: Sequence[Words], place: FaultPlace) -> Pieces[int]:
+    return _offset_of_token(words, FaultPlace("tokens", 1))
 
 
-def _offset_in_arguments(words: Sequence[Words], place: Place) -> Pieces[int]:
+def _offset_in_arguments(words: Sequence[Words], place: FaultPlace) -> Pieces[int]:
     for each in words:
         if not each.is_argument:
             continue
@@ -258,7 +258,7 @@ def _offset_in_arguments(words: Sequence[Words], place: Place) -> Pieces[int]:
     raise NoSuchPlaceError("the answer has no tool call with arguments")
 
 
-def _offset_of_finish(words: Sequence[Words], place: Place) -> Pieces[int]:
+def _offset_of_finish(words: Sequence[Words], place: FaultPlace) -> Pieces[int]:
     yield from ()
     return _end_of_words(words)
 
@@ -269,7 +269,7 @@ def _end_of_words(words: Sequence[Words]) -> int:
     return words[-1].end
 
 
-_WHOLE_PLACES: dict[str, Callable[[Sequence[Words], Place], Pieces[int]]] = {
+_WHOLE_PLACES: dict[str, Callable[[Sequence[Words], FaultPlace], Pieces[int]]] = {
     "first_token": _offset_of_first_token,
     "tokens": _offset_of_token,
     "tool_arguments": _offset_in_arguments,

@@ -28,7 +28,7 @@ from mockllm.exchange import (
 )
 from mockllm.pieces import Pieces, finish
 from mockllm.replies.anatomy import Anatomy, read_whole
-from mockllm.replies.fault_places import Cut, Place, Places
+from mockllm.replies.fault_places import Cut, FaultPlace, Places
 from mockllm.wire import json_encoding, placeholders, sse
 
 _WIDE = re.compile(rb"[\xc2-\xf4](?=[\x80-\xbf])")
@@ -41,7 +41,7 @@ class Fault(NamedTuple):
     next. `instead` is the error as the answer, which it is if it comes at a time before the
     head."""
 
-    place: Place
+    place: FaultPlace
     end: EndingKind | None = None
     pause: float = 0.0
     data: bytes = b""

@@ -22,7 +22,7 @@ class Paced(Protocol):
 
 
 class SharedPlace(Protocol):
-    """The interface of `serve.shared_pools.Place` for the clock."""
+    """The interface of `serve.shared_pools.PoolPlace` for the clock."""
 
     @property
     def others(self) -> int:

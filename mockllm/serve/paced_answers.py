@@ -22,7 +22,7 @@ from mockllm.serve.interruptions import Interruptions
 from mockllm.serve.paced_player import PacedPlayer
 from mockllm.serve.phase import Phase
 from mockllm.serve.player import Sender
-from mockllm.serve.shared_pools import Entry, Place, SharedPools
+from mockllm.serve.shared_pools import PoolEntry, PoolPlace, SharedPools
 from mockllm.state.store import StateUnavailableError
 from mockllm.wire.placeholders import FreshValues
 
@@ -86,7 +86,7 @@ class PacedAnswers(Answers):
         if not self._is_busy and self.phase is Phase.ANSWERING:
             self._resume()
 
-    def _play_entered(self, answer: PacedAnswer, entry: Entry) -> None:
+    def _play_entered(self, answer: PacedAnswer, entry: PoolEntry) -> None:
         """Send an answer that has a place in a pool or in its line, or the refusal of the pool."""
         if entry.place is None:
             self._refuse_for_pool(answer)
@@ -101,7 +101,7 @@ class PacedAnswers(Answers):
         refusal = refuse_for_pool(answer.decision, answer.pacing)
         self._deliver(answer.request, refusal, answer.started)
 
-    def _play_paced(self, answer: PacedAnswer, place: Place | None = None) -> None:
+    def _play_paced(self, answer: PacedAnswer, place: PoolPlace | None = None) -> None:
         """Send an answer in its pool, or the refusal of the pool."""
         request, decision, pacing, started, fresh, closes = answer
         reply = decision.reply

@@ -28,7 +28,7 @@ from mockllm.serve.closing import close
 from mockllm.serve.direct_writes import write
 from mockllm.serve.paced import Paced
 from mockllm.serve.player import ENDS, MAX_UNSENT
-from mockllm.serve.shared_pools import Place
+from mockllm.serve.shared_pools import PoolPlace
 from mockllm.serve.token_steps import Due, TokenSteps
 from mockllm.wire.placeholders import fill_fresh
 
@@ -53,7 +53,7 @@ class PacedPlayer(TokenSteps):
         pacing: Pacing,
         is_stream: bool,
         over: Callable[[EndingKind, Exception | None], None],
-        place: Place | None = None,
+        place: PoolPlace | None = None,
         **answer: Any,
     ) -> None:
         super().__init__(*connection, pacing=pacing, **answer)

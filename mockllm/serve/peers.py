@@ -141,7 +141,7 @@ class Switchboard:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-class Place(NamedTuple):
+class WorkerPlace(NamedTuple):
     """The slot of a worker. A `successor` replaces a worker that is still running. Each process has
     a `number` of its own. The state that workers share is in the directory `state`; `gone` are the
     keys of mocks that earlier configurations had. What is changed while the server runs is on the
@@ -163,7 +163,7 @@ class Peers:
     def __init__(
         self,
         app: App,
-        place: Place,
+        place: WorkerPlace,
         calls: ProcessCalls | None = None,
         *,
         turns: Turns,

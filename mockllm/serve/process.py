@@ -25,7 +25,7 @@ from mockllm.serve.distant_responses import DistantResponses
 from mockllm.serve.garbage import GarbageCollector
 from mockllm.serve.gates import Gates
 from mockllm.serve.listener import Listener
-from mockllm.serve.peers import Peers, Place
+from mockllm.serve.peers import Peers, WorkerPlace
 from mockllm.serve.process_journal import record
 from mockllm.serve.redis_store import RedisStore
 from mockllm.serve.reload import Reload, Reloader, freeze_heap, log_state
@@ -80,7 +80,7 @@ def work(
     settings: Settings,
     channel: socket.socket,
     beat: float,
-    place: Place,
+    place: WorkerPlace,
 ) -> None:
     """Serve until a message on `channel` from the supervisor stops the worker, and send a heartbeat
     every `beat` seconds. A closed channel means stop; on SIGTERM the worker asks to be replaced."""
@@ -118,7 +118,7 @@ async def _work(
     settings: Settings,
     channel: socket.socket,
     beat: float,
-    place: Place,
+    place: WorkerPlace,
 ) -> None:
     process = _Process(engine, bound, settings, place)
     supervisor = SupervisorChannel(channel, process)
@@ -135,7 +135,7 @@ class _Process:
     """A listener that drains on the first request to stop and cuts on the second."""
 
     def __init__(
-        self, engine: Engine, bound: Bound, settings: Settings, place: Place | None = None
+        self, engine: Engine, bound: Bound, settings: Settings, place: WorkerPlace | None = None
     ) -> None:
         self._sock = bound.sock
         self._place = place
@@ -334,7 +334,7 @@ def _make_clock(settings: Settings, slot: int) -> Clock:
 
 
 def _open_distant_store(
-    app: App, clock: Clock, settings: Settings, place: Place | None
+    app: App, clock: Clock, settings: Settings, place: WorkerPlace | None
 ) -> RedisStore | None:
     """Have `app` ask the state that other servers share, and return its store; None if none do."""
     if settings.sharing is None:
@@ -356,7 +356,9 @@ def _open_distant_responses(
     return responses
 
 
-def _open_shared_store(app: App, settings: Settings, place: Place | None) -> SharedStore | None:
+def _open_shared_store(
+    app: App, settings: Settings, place: WorkerPlace | None
+) -> SharedStore | None:
     """Have `app` ask the state that it shares with the other workers of the server, and return
     its store; None if there are none, or if other servers share it. Nothing is opened yet."""
     if place is None or place.state is None:

@@ -15,7 +15,7 @@ from mockllm.serve.distant_calls import DistantCalls
 from mockllm.serve.distant_changes import DistantChanges
 from mockllm.serve.own_calls import OwnCalls
 from mockllm.serve.own_responses import earlier_finder
-from mockllm.serve.peers import Peers, Place
+from mockllm.serve.peers import Peers, WorkerPlace
 from mockllm.serve.process_calls import ProcessCalls
 from mockllm.serve.turns import Turns
 
@@ -34,7 +34,7 @@ class Recorded(NamedTuple):
 def record(
     app: App,
     max_entries: int,
-    place: Place | None,
+    place: WorkerPlace | None,
     distant: DistantChanges | None = None,
     *,
     turns: Turns,

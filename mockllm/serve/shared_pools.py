@@ -38,7 +38,7 @@ class _Line:
         self.pool = _name_of(rule)
         """The name of the pool in the store."""
         self.running: set[str] = set()  # leases
-        self.waiting: dict[str, Place] = {}  # by lease, in order
+        self.waiting: dict[str, PoolPlace] = {}  # by lease, in order
         self.others = 0
         """The places that other processes have, as far as is known."""
 
@@ -48,12 +48,12 @@ class _Line:
         return self.rule.slowdown != 1
 
 
-class Place:
+class PoolPlace:
     """The place of an answer in a shared pool, or in its line."""
 
     __slots__ = ("_begin", "_leave", "has_left", "lease", "line")
 
-    def __init__(self, lease: str, line: _Line, leave: Callable[[Place], None]) -> None:
+    def __init__(self, lease: str, line: _Line, leave: Callable[[PoolPlace], None]) -> None:
         self.lease = lease
         self.line = line
         self._leave = leave
@@ -88,10 +88,10 @@ class Place:
             self._leave(self)
 
 
-class Entry(NamedTuple):
+class PoolEntry(NamedTuple):
     """What an answer has found that enters a pool: its `place`, or that the pool is full (None)."""
 
-    place: Place | None
+    place: PoolPlace | None
 
 
 class SharedPools:
@@ -114,14 +114,14 @@ class SharedPools:
         self._listens = False
         app.store.when_called = self._call
         # of the answers
-        self._places: dict[str, Place] = {}  # by lease
+        self._places: dict[str, PoolPlace] = {}  # by lease
         self._lines: dict[PoolRule, _Line] = {}
         # of what is asked now and then
         self._timer: Timer | None = None
         self._since_poll = 0.0  # seconds
         self._asking: asyncio.Task[None] | None = None
 
-    def enter_at_once(self, rule: PoolRule) -> Entry | None:
+    def enter_at_once(self, rule: PoolRule) -> PoolEntry | None:
         """Let an answer enter a pool. Returns None, without effect, if the store cannot be asked at
         once: then `enter_later` does it."""
         place = self._new_place(rule)
@@ -136,7 +136,7 @@ class SharedPools:
             return None
         return self._entered(place, results)
 
-    async def enter_later(self, rule: PoolRule) -> Entry:
+    async def enter_later(self, rule: PoolRule) -> PoolEntry:
         """Let an answer enter a pool.
 
         Raises:
@@ -163,35 +163,35 @@ class SharedPools:
 
     # --- places ---
 
-    def _new_place(self, rule: PoolRule) -> Place:
+    def _new_place(self, rule: PoolRule) -> PoolPlace:
         if not self._listens:
             self._listens = True
             self._store.listen()
         line = self._lines.get(rule)
         if line is None:
             line = self._lines[rule] = _Line(rule)
-        place = Place(f"line-{next(self._numbers)}", line, self._leave)
+        place = PoolPlace(f"line-{next(self._numbers)}", line, self._leave)
         line.waiting[place.lease] = place
         self._places[place.lease] = place
         return place
 
-    def _entering(self, place: Place) -> tuple[Operation, ...]:
+    def _entering(self, place: PoolPlace) -> tuple[Operation, ...]:
         rule, line = place.line.rule, place.line
         assert rule.concurrency is not None  # by validation
         enter = Enter(line.pool, place.lease, rule.concurrency, rule.queue)
         return (enter, CountPlaces(line.pool)) if line.is_counted else (enter,)
 
-    def _entered(self, place: Place, results: Sequence[Result]) -> Entry:
+    def _entered(self, place: PoolPlace, results: Sequence[Result]) -> PoolEntry:
         if isinstance(results[0], PoolFull):
             self._forget(place)
-            return Entry(None)
+            return PoolEntry(None)
         self._note(place, results[0])
         if len(results) > 1:
             self._note_taken(place.line, results[1])
         self._set_timer()
-        return Entry(place)
+        return PoolEntry(place)
 
-    def _note(self, place: Place, result: Result) -> None:
+    def _note(self, place: PoolPlace, result: Result) -> None:
         """Note what the store has said of a place: None is that the answer may begin."""
         if result is None:
             place.call()
@@ -207,11 +207,11 @@ class SharedPools:
         if place is not None:
             place.call()
 
-    def _leave(self, place: Place) -> None:
+    def _leave(self, place: PoolPlace) -> None:
         self._forget(place)
         self._store.post((Leave(place.lease),), self._app.time())
 
-    def _forget(self, place: Place) -> None:
+    def _forget(self, place: PoolPlace) -> None:
         line = place.line
         place.has_left = True
         self._places.pop(place.lease, None)
@@ -245,7 +245,7 @@ class SharedPools:
             self._see(asked, results)
         self._set_timer()
 
-    async def _look_later(self, asked: Sequence[tuple[Place | _Line, Operation]]) -> None:
+    async def _look_later(self, asked: Sequence[tuple[PoolPlace | _Line, Operation]]) -> None:
         try:
             operations = [operation for _, operation in asked]
             self._see(asked, await self._store.perform_later(operations))
@@ -257,8 +257,8 @@ class SharedPools:
             self._asking = None
         self._set_timer()
 
-    def _questions(self) -> list[tuple[Place | _Line, Operation]]:
-        asked: list[tuple[Place | _Line, Operation]] = []
+    def _questions(self) -> list[tuple[PoolPlace | _Line, Operation]]:
+        asked: list[tuple[PoolPlace | _Line, Operation]] = []
         polls = self._since_poll >= POLL
         if polls:
             self._since_poll = 0.0
@@ -271,7 +271,7 @@ class SharedPools:
         return asked
 
     def _see(
-        self, asked: Sequence[tuple[Place | _Line, Operation]], results: Sequence[Result]
+        self, asked: Sequence[tuple[PoolPlace | _Line, Operation]], results: Sequence[Result]
     ) -> None:
         for (about, _), result in zip(asked, results, strict=False):
             if isinstance(about, _Line):

@@ -30,7 +30,7 @@ from mockllm.errors import ListenError, MockLLMError
 from mockllm.serve.address import BACKLOG, bind_beside, is_unix, reason_of
 from mockllm.serve.change_log import ChangeBoard
 from mockllm.serve.line_writer import RETRY, LineWriter, wait_for_all
-from mockllm.serve.peers import Place, Switchboard
+from mockllm.serve.peers import Switchboard, WorkerPlace
 from mockllm.serve.process import (
     BEATS,
     HANG_TIMEOUT,
@@ -365,7 +365,7 @@ class Supervisor:
             channel.setblocking(False)
             bound = self._bound._replace(sock=slot.sock)
             state = None if self._folder is None else self._folder.path
-            place = Place(
+            place = WorkerPlace(
                 self._switchboard,
                 slot.number,
                 successor,

@@ -17,7 +17,7 @@ from mockllm.engine.faults import compile_faults, drawn, is_drawn
 from mockllm.engine.loading import load
 from mockllm.exchange import COMPLETE, Ending, EndingKind
 from mockllm.providers.failures import Failure
-from mockllm.replies.fault_places import START, Place
+from mockllm.replies.fault_places import START, FaultPlace
 from mockllm.replies.faults import Fault
 from tests.support.apps import LoneApp
 from tests.support.engines import ANTHROPIC, KEY, ask, echo, header, told
@@ -55,14 +55,14 @@ def sent(decision: Decision) -> bytes:
     ("written", "expected"),
     [
         ({"end": "reset"}, Fault(START, EndingKind.RESET)),
-        ({"end": "clean", "after": "head"}, Fault(Place("head"), EndingKind.CLEAN)),
-        ({"pause": "2s", "after": {"tokens": 5}}, Fault(Place("tokens", 5), pause=2.0)),
-        ({"send": "é", "after": {"bytes": 5}}, Fault(Place("bytes", 5), data="é".encode())),
-        ({"end": "cut", "after": {"events": 5}}, Fault(Place("events", 5), EndingKind.CUT)),
-        ({"end": "cut", "after": {"time": "2s"}}, Fault(Place("time", 2.0), EndingKind.CUT)),
+        ({"end": "clean", "after": "head"}, Fault(FaultPlace("head"), EndingKind.CLEAN)),
+        ({"pause": "2s", "after": {"tokens": 5}}, Fault(FaultPlace("tokens", 5), pause=2.0)),
+        ({"send": "é", "after": {"bytes": 5}}, Fault(FaultPlace("bytes", 5), data="é".encode())),
+        ({"end": "cut", "after": {"events": 5}}, Fault(FaultPlace("events", 5), EndingKind.CUT)),
+        ({"end": "cut", "after": {"time": "2s"}}, Fault(FaultPlace("time", 2.0), EndingKind.CUT)),
         (
             {"end": "hang", "after": {"event": "a", "nth": 3}, "inside": True},
-            Fault(Place("event", 3, "a"), EndingKind.HANG, inside=True),
+            Fault(FaultPlace("event", 3, "a"), EndingKind.HANG, inside=True),
         ),
     ],
 )
@@ -75,7 +75,7 @@ def test_a_fault_is_compiled(written: Any, expected: Fault) -> None:
 def test_an_error_is_compiled_to_its_failure() -> None:
     (planned,) = compile_faults([WrittenFault(error="overloaded", after="head")])
 
-    assert planned == PlannedFault(Fault(Place("head")), Failure("overloaded"))
+    assert planned == PlannedFault(Fault(FaultPlace("head")), Failure("overloaded"))
 
 
 # --- Chance --------------------------------------------------------------------------------------

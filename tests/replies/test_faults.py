@@ -19,13 +19,13 @@ from mockllm.providers.api import API
 from mockllm.providers.reply import NeutralCall, NeutralReply
 from mockllm.replies import anatomy
 from mockllm.replies.anatomy import PIECE, Anatomy, parse_event
-from mockllm.replies.fault_places import NoSuchPlaceError, Place
+from mockllm.replies.fault_places import FaultPlace, NoSuchPlaceError
 from mockllm.replies.faults import Fault, apply_faults, apply_in_pieces
 from mockllm.wire import jsontext, placeholders
 from tests.support.neutral import APIS, respond
 
 CUT, RESET, CLEAN, HANG = EndingKind.CUT, EndingKind.RESET, EndingKind.CLEAN, EndingKind.HANG
-HEAD = Place("head")
+HEAD = FaultPlace("head")
 OVERLOADED = {"error": {"type": "overloaded_error", "message": "Overloaded"}}
 
 SAYS = NeutralReply(text="Hello world, how are you?")
@@ -71,7 +71,9 @@ in_every_api = pytest.mark.parametrize("api", APIS, ids=lambda api: api.word)
 def test_a_large_answer_is_cut_at_the_same_word_as_a_small_one(api: API, stream: bool) -> None:
     text = 'wörd "x" ' * 50_000
 
-    cut = faulty(api, NeutralReply(text=text), Fault(Place("tokens", 100_000), CUT), stream=stream)
+    cut = faulty(
+        api, NeutralReply(text=text), Fault(FaultPlace("tokens", 100_000), CUT), stream=stream
+    )
 
     if stream:
         said = words(api, cut)
@@ -96,18 +98,18 @@ def pauses(pieces: Pieces[Reply]) -> tuple[Reply, int]:
 
 
 ANYWHERE = [
-    Place("tokens", 10),
-    Place("tokens", 10, total=2_000),
-    Place("tool_arguments"),
-    Place("before_finish"),
-    Place("bytes", 90_000),
+    FaultPlace("tokens", 10),
+    FaultPlace("tokens", 10, total=2_000),
+    FaultPlace("tool_arguments"),
+    FaultPlace("before_finish"),
+    FaultPlace("bytes", 90_000),
 ]
 
 
 @in_every_api
 @pytest.mark.parametrize("place", ANYWHERE, ids=lambda place: f"{place.word} {place.total}")
 def test_a_long_stream_is_read_and_cut_with_pauses(
-    api: API, place: Place, monkeypatch: pytest.MonkeyPatch
+    api: API, place: FaultPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reply = rendered(
         api,
@@ -153,7 +155,7 @@ def test_a_large_text_is_measured_with_pauses(api: API, stream: bool) -> None:
     )
     large = replace(made, steps=tuple(step for step in made.steps if step != PAUSE))
 
-    fault = Fault(Place("tokens", 700_000), CUT)
+    fault = Fault(FaultPlace("tokens", 700_000), CUT)
     broken, number = pauses(apply_in_pieces(large, [fault], anatomy_of(api)))
 
     assert number >= 2 * 3_000_000 // PIECE
@@ -170,13 +172,15 @@ def test_a_large_text_is_measured_with_pauses(api: API, stream: bool) -> None:
 def test_an_answer_ends_before_its_head() -> None:
     reply = Reply.whole(200, (), b"body")
 
-    assert apply_faults(reply, [Fault(Place("start"), CUT)], None).ending == Ending(CUT, head=0)
-    inside = Fault(Place("start"), RESET, inside=True)
+    assert apply_faults(reply, [Fault(FaultPlace("start"), CUT)], None).ending == Ending(
+        CUT, head=0
+    )
+    inside = Fault(FaultPlace("start"), RESET, inside=True)
     assert apply_faults(reply, [inside], None).ending == Ending(RESET, head=0.5)
 
 
 def test_an_answer_waits_and_says_nonsense_before_its_head() -> None:
-    faults = [Fault(Place("start"), pause=2.0), Fault(Place("start"), data=b"\0")]
+    faults = [Fault(FaultPlace("start"), pause=2.0), Fault(FaultPlace("start"), data=b"\0")]
 
     found = apply_faults(Reply.whole(200, (), b"body"), faults, None)
 
@@ -197,12 +201,12 @@ def test_an_answer_ends_after_its_head(api: API, stream: bool, kind: EndingKind)
 # --- The same moment in every API -----------------------------------------------------------------
 
 PLACES = {
-    "first_token": (Place("first_token"), "Hello"),
-    "a word that ends with the token": (Place("tokens", 3), "Hello world,"),
-    "a word in which the token ends": (Place("tokens", 1), "Hello"),
-    "the last token": (Place("tokens", 7), SAYS.text),
-    "before_finish": (Place("before_finish"), SAYS.text),
-    "before_end": (Place("before_end"), SAYS.text),
+    "first_token": (FaultPlace("first_token"), "Hello"),
+    "a word that ends with the token": (FaultPlace("tokens", 3), "Hello world,"),
+    "a word in which the token ends": (FaultPlace("tokens", 1), "Hello"),
+    "the last token": (FaultPlace("tokens", 7), SAYS.text),
+    "before_finish": (FaultPlace("before_finish"), SAYS.text),
+    "before_end": (FaultPlace("before_end"), SAYS.text),
 }
 
 
@@ -223,7 +227,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6
 @given(TEXTS, st.text(max_size=20, alphabet='aé {"\n'), st.integers(1, 20))
 def test_tokens_end_at_the_same_text_in_every_api(text: str, reason: str, token: int) -> None:
     reply = NeutralReply(text=text, reasoning=reason or None)
-    fault = Fault(Place("tokens", token), CUT)
+    fault = Fault(FaultPlace("tokens", token), CUT)
     streams, wholes = [], []
     for api in APIS:
         try:
@@ -250,7 +254,7 @@ def test_tokens_end_at_the_same_text_in_every_api(text: str, reason: str, token:
 
 @in_every_api
 def test_a_place_of_arguments_is_in_the_middle_of_them(api: API) -> None:
-    fault = Fault(Place("tool_arguments"), CUT)
+    fault = Fault(FaultPlace("tool_arguments"), CUT)
 
     stream = words(api, faulty(api, CALLS, fault)).removeprefix("Let me see.")
     whole = sent(faulty(api, CALLS, fault, stream=False))
@@ -265,10 +269,10 @@ def test_a_place_of_arguments_is_in_the_middle_of_them(api: API) -> None:
 def test_the_end_is_behind_everything_else(api: API) -> None:
     stream = rendered(api, SAYS, stream=True)
 
-    found = faulty(api, SAYS, Fault(Place("before_end"), CLEAN))
+    found = faulty(api, SAYS, Fault(FaultPlace("before_end"), CLEAN))
 
     assert sent(found) == b"".join(step.data for step in list(stream.steps)[:-1])
-    whole = faulty(api, SAYS, Fault(Place("before_end"), CLEAN), stream=False)
+    whole = faulty(api, SAYS, Fault(FaultPlace("before_end"), CLEAN), stream=False)
     assert sent(whole) + b"}" == whole.body
 
 
@@ -276,15 +280,15 @@ def test_the_end_is_behind_everything_else(api: API) -> None:
 @pytest.mark.parametrize(
     ("place", "stream", "reason"),
     [
-        (Place("tool_arguments"), True, "the answer has no tool call with arguments"),
-        (Place("tool_arguments"), False, "the answer has no tool call with arguments"),
-        (Place("tokens", 8), True, "the answer has 7 tokens"),
-        (Place("tokens", 8), False, "the answer has 7 tokens"),
-        (Place("events", 2), False, "the answer is not a stream and has no events"),
-        (Place("event", 1, "nothing"), True, "of the events 'nothing' the answer has none"),
+        (FaultPlace("tool_arguments"), True, "the answer has no tool call with arguments"),
+        (FaultPlace("tool_arguments"), False, "the answer has no tool call with arguments"),
+        (FaultPlace("tokens", 8), True, "the answer has 7 tokens"),
+        (FaultPlace("tokens", 8), False, "the answer has 7 tokens"),
+        (FaultPlace("events", 2), False, "the answer is not a stream and has no events"),
+        (FaultPlace("event", 1, "nothing"), True, "of the events 'nothing' the answer has none"),
     ],
 )
-def test_a_place_may_be_missing(api: API, place: Place, stream: bool, reason: str) -> None:
+def test_a_place_may_be_missing(api: API, place: FaultPlace, stream: bool, reason: str) -> None:
     with pytest.raises(NoSuchPlaceError, match=reason):
         faulty(api, SAYS, Fault(place, CUT), stream=stream)
 
@@ -294,7 +298,7 @@ def test_an_answer_without_words_has_no_token(api: API) -> None:
     for stream in (True, False):
         for word in ("first_token", "tokens"):
             with pytest.raises(NoSuchPlaceError, match="the answer has 0 tokens"):
-                faulty(api, NeutralReply(text=""), Fault(Place(word, 1), CUT), stream=stream)
+                faulty(api, NeutralReply(text=""), Fault(FaultPlace(word, 1), CUT), stream=stream)
 
 
 # --- Bytes and events -----------------------------------------------------------------------------
@@ -303,7 +307,7 @@ def test_an_answer_without_words_has_no_token(api: API) -> None:
 @given(st.sampled_from(APIS), st.booleans(), st.integers(1, 3000))
 def test_an_answer_ends_after_so_many_bytes(api: API, stream: bool, count: int) -> None:
     size = len(rendered(api, SAYS, stream=stream).body)
-    fault = Fault(Place("bytes", count), CUT)
+    fault = Fault(FaultPlace("bytes", count), CUT)
     if count > size:
         with pytest.raises(NoSuchPlaceError, match=f"the answer has {size:,} bytes"):
             faulty(api, SAYS, fault, stream=stream)
@@ -320,9 +324,9 @@ def test_a_stream_ends_after_so_many_events(api: API) -> None:
     total = len(list(rendered(api, SAYS, stream=True).steps))
 
     for count in (1, 2, total):
-        assert len(events(api, faulty(api, SAYS, Fault(Place("events", count), CUT)))) == count
+        assert len(events(api, faulty(api, SAYS, Fault(FaultPlace("events", count), CUT)))) == count
     with pytest.raises(NoSuchPlaceError, match=f"the answer has {total} events"):
-        faulty(api, SAYS, Fault(Place("events", total + 1), CUT))
+        faulty(api, SAYS, Fault(FaultPlace("events", total + 1), CUT))
 
 
 @pytest.mark.parametrize(
@@ -331,12 +335,12 @@ def test_a_stream_ends_after_so_many_events(api: API) -> None:
     ids=["responses", "messages"],
 )
 def test_a_stream_ends_after_an_event_of_a_type(api: API, kind: str) -> None:
-    found = events(api, faulty(api, SAYS, Fault(Place("event", 2, kind), CUT)))
+    found = events(api, faulty(api, SAYS, Fault(FaultPlace("event", 2, kind), CUT)))
 
     assert [event["type"] for event in found].count(kind) == 2
     assert found[-1]["type"] == kind
     with pytest.raises(NoSuchPlaceError, match="the answer has only 5"):
-        faulty(api, SAYS, Fault(Place("event", 6, kind), CUT))
+        faulty(api, SAYS, Fault(FaultPlace("event", 6, kind), CUT))
 
 
 # --- What happens there ---------------------------------------------------------------------------
@@ -345,9 +349,9 @@ def test_a_stream_ends_after_an_event_of_a_type(api: API, kind: str) -> None:
 @in_every_api
 def test_an_end_between_events_copies_none_of_them(api: API) -> None:
     stream = rendered(api, SAYS, stream=True)
-    later = Fault(Place("before_end"), data=b"later")
+    later = Fault(FaultPlace("before_end"), data=b"later")
 
-    found = apply_faults(stream, [Fault(Place("first_token"), CUT), later], api.anatomy)
+    found = apply_faults(stream, [Fault(FaultPlace("first_token"), CUT), later], api.anatomy)
 
     assert found.steps == stream.steps
     assert all(one is other for one, other in zip(found.steps, stream.steps, strict=True))
@@ -356,9 +360,9 @@ def test_an_end_between_events_copies_none_of_them(api: API) -> None:
 
 @in_every_api
 def test_an_end_inside_is_in_the_middle_of_the_next_event(api: API) -> None:
-    outside = sent(faulty(api, SAYS, Fault(Place("first_token"), CUT)))
+    outside = sent(faulty(api, SAYS, Fault(FaultPlace("first_token"), CUT)))
 
-    inside = sent(faulty(api, SAYS, Fault(Place("first_token"), CUT, inside=True)))
+    inside = sent(faulty(api, SAYS, Fault(FaultPlace("first_token"), CUT, inside=True)))
 
     assert inside.startswith(outside)
     assert b"data: {" in inside[len(outside) :]
@@ -370,7 +374,9 @@ def test_an_end_inside_is_in_the_middle_of_the_next_event(api: API) -> None:
 def test_an_end_inside_is_in_the_middle_of_a_character(api: API, stream: bool) -> None:
     reply = NeutralReply(text="Hello 日本")
 
-    data = sent(faulty(api, reply, Fault(Place("first_token"), CUT, inside=True), stream=stream))
+    data = sent(
+        faulty(api, reply, Fault(FaultPlace("first_token"), CUT, inside=True), stream=stream)
+    )
 
     assert data.endswith("日".encode()[:1])
 
@@ -379,8 +385,8 @@ def test_an_end_inside_is_in_the_middle_of_a_character(api: API, stream: bool) -
 def test_something_is_sent_and_a_pause_is_made_at_a_place(api: API) -> None:
     plain = list(rendered(api, SAYS, stream=True).steps)
     faults = [
-        Fault(Place("before_end"), data=b"data: {broken\n\n"),
-        Fault(Place("first_token"), pause=30.0),
+        Fault(FaultPlace("before_end"), data=b"data: {broken\n\n"),
+        Fault(FaultPlace("first_token"), pause=30.0),
     ]
 
     found = faulty(api, SAYS, *faults)
@@ -396,7 +402,7 @@ def test_something_is_sent_and_a_pause_is_made_at_a_place(api: API) -> None:
 def test_what_is_sent_counts_in_the_length_of_a_whole_answer() -> None:
     reply = Reply.whole(200, (), b"12345")
 
-    found = apply_faults(reply, [Fault(Place("bytes", 2), data=b"abc")], None)
+    found = apply_faults(reply, [Fault(FaultPlace("bytes", 2), data=b"abc")], None)
 
     assert found.body == b"12abc345"
     assert found.has_length
@@ -406,7 +412,7 @@ def test_no_placeholder_is_divided() -> None:
     unique = placeholders.UNIQUE_ID
     reply = Reply.whole(200, (), b"a" + unique + b"b")
 
-    found = apply_faults(reply, [Fault(Place("bytes", 3), pause=1.0)], None)
+    found = apply_faults(reply, [Fault(FaultPlace("bytes", 3), pause=1.0)], None)
 
     assert [step.data for step in found.steps] == [b"a" + unique, b"", b"b"]
 
@@ -414,11 +420,11 @@ def test_no_placeholder_is_divided() -> None:
 def test_faults_happen_in_the_order_of_their_places() -> None:
     reply = Reply.stream(200, (), [b"data: 1\n\n", b"data: 2\n\n", b"data: 3\n\n"])
     faults = [
-        Fault(Place("events", 2), data=b"b"),
-        Fault(Place("events", 1), data=b"a"),
-        Fault(Place("events", 1), pause=1.0),
-        Fault(Place("events", 2), CUT),
-        Fault(Place("events", 3), data=b"never"),
+        Fault(FaultPlace("events", 2), data=b"b"),
+        Fault(FaultPlace("events", 1), data=b"a"),
+        Fault(FaultPlace("events", 1), pause=1.0),
+        Fault(FaultPlace("events", 2), CUT),
+        Fault(FaultPlace("events", 3), data=b"never"),
     ]
 
     found = apply_faults(reply, faults, APIS[0].anatomy)
@@ -432,7 +438,7 @@ def test_faults_happen_in_the_order_of_their_places() -> None:
 def test_an_end_at_a_time_is_left_to_the_player() -> None:
     reply = Reply.whole(200, (), b"12345")
 
-    found = apply_faults(reply, [Fault(Place("time", 2.0), HANG)], None)
+    found = apply_faults(reply, [Fault(FaultPlace("time", 2.0), HANG)], None)
 
     assert found.ending == Ending(HANG, time=2.0)
 
@@ -443,7 +449,7 @@ def test_an_end_at_a_time_is_left_to_the_player() -> None:
 def test_chat_completions_report_an_error_as_an_event_without_a_type() -> None:
     api = APIS[0]
 
-    found = faulty(api, SAYS, Fault(Place("first_token"), error=OVERLOADED))
+    found = faulty(api, SAYS, Fault(FaultPlace("first_token"), error=OVERLOADED))
 
     assert found.ending == Ending(CLEAN)
     assert words(api, found) == "Hello"
@@ -456,7 +462,7 @@ def test_messages_report_an_error_with_details() -> None:
     api = APIS[2]
     body = {"type": "error", **OVERLOADED, "request_id": "req_1"}
 
-    found = faulty(api, SAYS, Fault(Place("first_token"), error=body))
+    found = faulty(api, SAYS, Fault(FaultPlace("first_token"), error=body))
 
     assert words(api, found) == "Hello"
     assert list(found.steps)[-1].data == (
@@ -469,7 +475,7 @@ def test_responses_report_an_error_nested_and_then_fail() -> None:
     api = APIS[1]
     error = {"message": "Later", "type": "server_error", "param": None, "code": "overloaded"}
 
-    found = faulty(api, SAYS, Fault(Place("first_token"), error={"error": error}))
+    found = faulty(api, SAYS, Fault(FaultPlace("first_token"), error={"error": error}))
 
     *said, reported, failed = events(api, found)
     assert said[-1]["type"] == "response.output_text.delta"
@@ -488,7 +494,7 @@ def test_responses_report_an_error_nested_and_then_fail() -> None:
 def test_an_error_that_repeats_a_large_event_is_made_in_pieces(*, at_time: bool) -> None:
     """At a time, 10 MB were read and repeated at once, in 50 ms."""
     api = APIS[1]
-    fault = Fault(Place("time", 2) if at_time else Place("first_token"), error=OVERLOADED)
+    fault = Fault(FaultPlace("time", 2) if at_time else FaultPlace("first_token"), error=OVERLOADED)
     text = b'"note":"%b",' % (b"word " * 100_000)
     small = rendered(api, SAYS, stream=True)
     first, *others = small.steps
@@ -534,11 +540,13 @@ def test_an_error_may_be_the_first_event(api: API) -> None:
 @in_every_api
 @pytest.mark.parametrize("kind", [CUT, RESET, HANG])
 def test_a_connection_may_end_behind_an_error(api: API, kind: EndingKind) -> None:
-    place = Place("first_token")
+    place = FaultPlace("first_token")
     faults = [Fault(place, error=OVERLOADED), Fault(place, kind)]
 
     found = faulty(api, SAYS, *faults)
 
     assert found.ending == Ending(kind)
     assert b"Overloaded" in sent(found)
-    assert faulty(api, SAYS, faults[0], Fault(Place("before_end"), kind)).ending == Ending(CLEAN)
+    assert faulty(api, SAYS, faults[0], Fault(FaultPlace("before_end"), kind)).ending == Ending(
+        CLEAN
+    )

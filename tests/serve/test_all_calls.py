@@ -27,7 +27,7 @@ from mockllm.serve import all_calls, process_calls, rounds
 from mockllm.serve.all_calls import BUSY, AllCalls
 from mockllm.serve.call_board import CallBoard
 from mockllm.serve.fresh_values import FreshValueSource
-from mockllm.serve.peers import Peers, Place, Switchboard
+from mockllm.serve.peers import Peers, Switchboard, WorkerPlace
 from mockllm.serve.process_calls import ProcessCalls
 from mockllm.serve.turns import Turns
 from mockllm.wire.placeholders import fill, fill_fresh
@@ -60,7 +60,7 @@ class Worker:
         self.observed = Observed(SAME_REPLY, journal=journal)
         turns = Turns()
         self.own = ProcessCalls(journal, self.numbers, self.number, turns)
-        place = Place(board, slot, number is not None, self.number)
+        place = WorkerPlace(board, slot, number is not None, self.number)
         app = self.observed.app
         self.peers = Peers(app, place, self.own, turns=turns)
         copy = Journal(max_entries=max_entries, find_earlier=app.responses.find_earlier_of_call)

@@ -28,7 +28,7 @@ from mockllm.prompt.conversation import KeptTexts
 from mockllm.serve import earlier_elsewhere, peers
 from mockllm.serve.fresh_values import FreshValueSource
 from mockllm.serve.own_responses import OwnResponses
-from mockllm.serve.peers import Peers, Place, Switchboard
+from mockllm.serve.peers import Peers, Switchboard, WorkerPlace
 from mockllm.serve.turns import Turns
 from mockllm.wire.placeholders import fill, fill_fresh
 from tests.support import peers as support
@@ -56,7 +56,7 @@ class Worker:
         self, board: Switchboard, slot: int, loaded: Loaded = LOADED, *, successor: bool = False
     ) -> None:
         self.app = App(Engine(loaded))
-        self.peers = Peers(self.app, Place(board, slot, successor), turns=Turns())
+        self.peers = Peers(self.app, WorkerPlace(board, slot, successor), turns=Turns())
         self.asked: list[FindElsewhere] = []
         self._fresh = FreshValueSource(slot)
 

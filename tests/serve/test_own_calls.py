@@ -8,7 +8,7 @@ import pytest
 
 from mockllm.observers.selection import Selection
 from mockllm.serve.own_calls import OwnCalls
-from mockllm.serve.peers import Place, Switchboard
+from mockllm.serve.peers import Switchboard, WorkerPlace
 from mockllm.serve.process_journal import NO_SOCKETS, record
 from mockllm.serve.turns import Turns
 from tests.support.observed import PATHS, Observed, request
@@ -41,7 +41,7 @@ async def test_one_of_several_without_sockets_says_what_it_cannot_know(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     monkeypatch.setattr("mockllm.serve.peers.SHORT_TEMPORARY_DIRECTORY", str(tmp_path / "too"))
     app = Observed().app
-    for place, missing in ((Place(Switchboard(2), 0, False), NO_SOCKETS), (None, "")):
+    for place, missing in ((WorkerPlace(Switchboard(2), 0, False), NO_SOCKETS), (None, "")):
         _, _, calls = record(app, 5, place, turns=Turns())
         assert isinstance(calls, OwnCalls)
         assert calls.read(None).missing == missing

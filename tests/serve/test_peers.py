@@ -19,7 +19,7 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
 from mockllm.serve.fresh_values import FreshValueSource
-from mockllm.serve.peers import Peers, Place, Switchboard
+from mockllm.serve.peers import Peers, Switchboard, WorkerPlace
 from mockllm.serve.turns import Turns
 from mockllm.wire.placeholders import fill, fill_fresh
 from tests.support.served import responses_mock, responses_saying
@@ -40,7 +40,7 @@ class Worker:
 
     def __init__(self, board: Switchboard, slot: int, *, successor: bool = False) -> None:
         self.app = App(Engine(load(Config.from_dict({"openai_response": MOCKS}))))
-        self.peers = Peers(self.app, Place(board, slot, successor), turns=Turns())
+        self.peers = Peers(self.app, WorkerPlace(board, slot, successor), turns=Turns())
         self._fresh = FreshValueSource(slot)
 
     def give(self, text: str, **members: Any) -> str:
