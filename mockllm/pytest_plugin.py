@@ -43,7 +43,7 @@ _KEEPS = (
 )
 
 
-class Settings(NamedTuple):
+class MarkerArguments(NamedTuple):
     """The arguments of the marker. `config` is that of `Server`; None for that of the run."""
 
     config: ConfigSource | None = None
@@ -56,7 +56,7 @@ class _Used(NamedTuple):
     """The session of a test, and how it is checked."""
 
     session: AnySession | RemoteSession
-    settings: Settings
+    settings: MarkerArguments
 
 
 _USED = pytest.StashKey[_Used]()
@@ -181,7 +181,7 @@ class _Servers:
         self._started: dict[tuple[str, bool, bool], Server] = {}
         self._numbers = count(1)
 
-    def get(self, settings: Settings) -> Server:
+    def get(self, settings: MarkerArguments) -> Server:
         """Return the server for a test, started."""
         from mockllm.serve.embedded import Server
 
@@ -303,7 +303,7 @@ def llm_base_url(request: pytest.FixtureRequest) -> str:
     if url is not None:
         return str(url).rstrip("/")
     servers: _Servers = request.getfixturevalue("_llm_servers")
-    return servers.get(Settings()).base_url
+    return servers.get(MarkerArguments()).base_url
 
 
 @pytest.fixture
@@ -356,17 +356,17 @@ def llm_env(llm_server: BaseURLs, monkeypatch: pytest.MonkeyPatch) -> Mapping[st
 # --- Their parts ----------------------------------------------------------------------------------
 
 
-def _settings_of(item: Any) -> Settings:
+def _settings_of(item: Any) -> MarkerArguments:
     """Return the arguments of the marker of a test, those of the closest first."""
     given: dict[str, Any] = {}
     for marker in item.iter_markers(MARKER):
-        unknown = sorted(set(marker.kwargs) - set(Settings._fields))
+        unknown = sorted(set(marker.kwargs) - set(MarkerArguments._fields))
         if marker.args or unknown:
             found = ", ".join([*map(repr, marker.args), *map(repr, unknown)])
-            expected = ", ".join(f"{name}=" for name in Settings._fields)
+            expected = ", ".join(f"{name}=" for name in MarkerArguments._fields)
             pytest.fail(f"@pytest.mark.{MARKER} takes {expected}; found {found}", pytrace=False)
         given = {**marker.kwargs, **given}
-    return Settings(**given)
+    return MarkerArguments(**given)
 
 
 def _is_async(request: pytest.FixtureRequest) -> bool:
@@ -375,7 +375,7 @@ def _is_async(request: pytest.FixtureRequest) -> bool:
 
 
 def _elsewhere(
-    request: pytest.FixtureRequest, settings: Settings
+    request: pytest.FixtureRequest, settings: MarkerArguments
 ) -> Iterator[RemoteSession | BaseURLs]:
     """Yield a session of its own on a server that runs elsewhere."""
     suite: Suite | None = request.getfixturevalue("_llm_suite")
@@ -432,7 +432,7 @@ def _lists_of(config: ConfigSource) -> Mapping[str, Any]:
     _refuse(mistakes)
 
 
-def _only_urls(url: str, settings: Settings, test: str) -> BaseURLs:
+def _only_urls(url: str, settings: MarkerArguments, test: str) -> BaseURLs:
     """Return the base URLs of a session of its own on a server that runs elsewhere."""
     from mockllm.serve.session import BaseURLs
 

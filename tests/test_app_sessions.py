@@ -18,7 +18,7 @@ from mockllm.engine.loading import load
 from mockllm.errors import ClientError
 from mockllm.exchange import Request
 from mockllm.state import sessions
-from mockllm.state.choosing import AtEnd, Entry
+from mockllm.state.choosing import AtEnd, ScriptEntry
 from mockllm.state.operations import BeginSession, EndSession
 from mockllm.state.responses import slot_of
 from mockllm.state.session_names import session_of_credential
@@ -68,7 +68,9 @@ def said(decision: Decision) -> str:
 
 def counting(setting: Any = None) -> App:
     """An app whose mock says 0, 1 and 2, then nothing more."""
-    made = sequences.engine(["hi"], {"hi": sequences.sequence(Entry(), Entry(), Entry())})
+    made = sequences.engine(
+        ["hi"], {"hi": sequences.sequence(ScriptEntry(), ScriptEntry(), ScriptEntry())}
+    )
     made.session_setting = load(Config(session=setting)).session
     return App(made)
 
@@ -165,7 +167,7 @@ def test_the_current_session_survives_a_reload() -> None:
 def test_sequences_are_kept_per_session_in_every_api(
     path: str, body: dict[str, Any], headers: dict[str, str], stream: bool
 ) -> None:
-    script, _ = sequences.sequence(Entry(), Entry(advances_retry=True))
+    script, _ = sequences.sequence(ScriptEntry(), ScriptEntry(advances_retry=True))
     app = App(sequences.engine_of_all_apis(script, ["first", "second"]))
     body = body | {"stream": stream}
 
@@ -195,7 +197,7 @@ def test_several_choices_and_a_legacy_completion_are_of_the_session() -> None:
 
 
 def test_a_mock_that_passes_lets_the_next_answer_in_each_session() -> None:
-    first = sequences.sequence(Entry(), at_end=AtEnd.PASS)
+    first = sequences.sequence(ScriptEntry(), at_end=AtEnd.PASS)
     app = App(sequences.engine(["hi", "hi"], {"hi": first}))
 
     answers = [said(ask(app, f"/session/{name}{CHAT}")) for name in "aaab"]

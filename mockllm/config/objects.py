@@ -21,7 +21,7 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from mockllm.config.values import Context, without_own_keys
+from mockllm.config.values import ValidationContext, without_own_keys
 from mockllm.errors import ConfigError
 
 OWN_KEYS_SCHEMA: JsonDict = {"patternProperties": {"^[_$]": {}}}
@@ -33,7 +33,7 @@ _INSTANCES = 30
 _set = object.__setattr__  # the objects are frozen
 
 
-class Sharing(Context):
+class Sharing(ValidationContext):
     """What the objects of one configuration have in common, kept once: 850 bytes less of a mock.
 
     It is the context of a validation, so that objects are small while what they are read from is

@@ -75,7 +75,7 @@ Name = Annotated[str, AfterValidator(_expect_unicode)]
 """The name of a mock or of an entry of traffic, which logs, journals and the control API show."""
 
 
-class Context:
+class ValidationContext:
     """What is known of the data that are validated: the context (`ValidationInfo.context`)."""
 
     is_own: bool = False
@@ -84,7 +84,7 @@ class Context:
 
 
 def _as_own_data(value: Any, info: ValidationInfo) -> Any:
-    if isinstance(info.context, Context) and info.context.is_own:
+    if isinstance(info.context, ValidationContext) and info.context.is_own:
         return value
     return _as_data(value)
 

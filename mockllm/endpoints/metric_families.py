@@ -51,7 +51,7 @@ _LATENESS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class MetricFamily:
     """A metric with its samples: their suffix, labels and value. `kind` is its type: ``counter``,
     ``gauge``, ``histogram`` or ``info``."""
 
@@ -82,7 +82,7 @@ class Family:
         return [Sample(self.name + suffix, labels, value) for suffix, labels, value in self.values]
 
 
-def families(sums: Sums, lateness: Lateness) -> tuple[Family, ...]:
+def families(sums: Sums, lateness: Lateness) -> tuple[MetricFamily, ...]:
     """Return all metrics but vLLM's."""
     return (
         _info(),
@@ -94,14 +94,14 @@ def families(sums: Sums, lateness: Lateness) -> tuple[Family, ...]:
     )
 
 
-def _info() -> Family:
-    family = Family("mockllm_build", "The version of mockllm.", "info")
+def _info() -> MetricFamily:
+    family = MetricFamily("mockllm_build", "The version of mockllm.", "info")
     family.values.append(("_info", {"version": mockllm.__version__}, 1))
     return family
 
 
-def _requests(sums: Sums) -> Family:
-    family = Family(
+def _requests(sums: Sums) -> MetricFamily:
+    family = MetricFamily(
         "mockllm_requests",
         "Requests that were answered, by the API, the status, the source of the answer and the "
         "name of the mock: the first 1,000 names, then 'other'.",
@@ -151,14 +151,14 @@ _TIMES_PER_MODEL: tuple[tuple[str, str, Histogram], ...] = (
 )
 
 
-def _of_models(sums: Sums) -> Iterable[Family]:
+def _of_models(sums: Sums) -> Iterable[MetricFamily]:
     for name, text, kind, cell in _PER_MODEL:
-        family = Family(name, text, kind)
+        family = MetricFamily(name, text, kind)
         for group in sums.groups:
             family.add({"api": group.api, "model": group.model}, group.cells[cell])
         yield family
     for name, text, histogram in _TIMES_PER_MODEL:
-        family = Family(name, text, "histogram")
+        family = MetricFamily(name, text, "histogram")
         for group in sums.groups:
             counts, total = cumulative(histogram, group.cells)
             labels = {"api": group.api, "model": group.model}
@@ -166,8 +166,8 @@ def _of_models(sums: Sums) -> Iterable[Family]:
         yield family
 
 
-def _late_steps(sums: Sums, lateness: Lateness) -> Family:
-    family = Family(
+def _late_steps(sums: Sums, lateness: Lateness) -> MetricFamily:
+    family = MetricFamily(
         "mockllm_step_lateness_seconds",
         "Time by which steps of paced answers were sent later than they were due.",
         "histogram",
@@ -185,8 +185,8 @@ def _late_steps(sums: Sums, lateness: Lateness) -> Family:
     return family
 
 
-def _of_requests(sums: Sums) -> Iterable[Family]:
-    faults = Family(
+def _of_requests(sums: Sums) -> Iterable[MetricFamily]:
+    faults = MetricFamily(
         "mockllm_faults",
         "Answers with a fault that was configured, by kind: an error, a fault in the content of a "
         "complete answer, or how it ended early.",
@@ -212,7 +212,7 @@ def _of_requests(sums: Sums) -> Iterable[Family]:
         lambda each: each.end is End.CLIENT_GONE,
         sums,
     )
-    retries = Family(
+    retries = MetricFamily(
         "mockllm_retries", "Requests that an SDK has marked as retries of another.", "counter"
     )
     for number, api in enumerate(API_WORDS):
@@ -220,8 +220,10 @@ def _of_requests(sums: Sums) -> Iterable[Family]:
     yield retries
 
 
-def _by_api(name: str, text: str, is_counted: Callable[[Requests], bool], sums: Sums) -> Family:
-    family = Family(name, text, "counter")
+def _by_api(
+    name: str, text: str, is_counted: Callable[[Requests], bool], sums: Sums
+) -> MetricFamily:
+    family = MetricFamily(name, text, "counter")
     counts = dict.fromkeys(API_WORDS, 0)
     for each, count in sums.requests.items():
         if is_counted(each):
@@ -254,15 +256,15 @@ _SCALARS = (
 )
 
 
-def _of_processes(sums: Sums) -> Iterable[Family]:
-    operations = Family(
+def _of_processes(sums: Sums) -> Iterable[MetricFamily]:
+    operations = MetricFamily(
         "mockllm_store_operations", "Operations on the state of mocks and limits.", "counter"
     )
     for number, kind in enumerate(OPERATIONS):
         labels = {"operation": _snake(kind.__name__)}
         operations.add(labels, sums.scalars[OPERATIONS_AT + number])
     yield operations
-    lag = Family(
+    lag = MetricFamily(
         "mockllm_loop_lag_seconds",
         "Time by which the loop was late, looked at ten times a second.",
         "histogram",
@@ -271,7 +273,7 @@ def _of_processes(sums: Sums) -> Iterable[Family]:
     lag.add_histogram({}, LAG.bounds, counts, total)
     yield lag
     for name, text, kind_of_metric, cell in _SCALARS:
-        family = Family(name, text, kind_of_metric)
+        family = MetricFamily(name, text, kind_of_metric)
         family.add({}, sums.scalars[cell])
         yield family
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mockllm.endpoints.metric_families import Family, families
+from mockllm.endpoints.metric_families import MetricFamily, families
 from mockllm.endpoints.route import endpoint_decision
 from mockllm.endpoints.vllm_metrics import vllm_families
 from mockllm.engine.decision import Decision, DividedWork, Outcome, Question
@@ -115,12 +115,12 @@ def _weight(accepted: str) -> float:
 class _Piece:
     """Some of the samples of a family."""
 
-    family: Family
+    family: MetricFamily
     samples: list[Any]
     is_first: bool
 
 
-def _pieces(family: Family) -> Iterator[_Piece]:
+def _pieces(family: MetricFamily) -> Iterator[_Piece]:
     samples = family.samples()
     for start in range(0, max(len(samples), 1), MAX_SAMPLES):
         yield _Piece(family, samples[start : start + MAX_SAMPLES], start == 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from mockllm.endpoints.metric_families import Family, Labels
+from mockllm.endpoints.metric_families import Labels, MetricFamily
 from mockllm.observers.metric_cells import (
     ABORTED,
     DURATION,
@@ -115,22 +115,24 @@ _DISTRIBUTIONS = (
 _REASONS = {"stop": STOPPED, "length": TRUNCATED, "abort": ABORTED}
 
 
-def vllm_families(sums: Sums) -> Iterable[Family]:
+def vllm_families(sums: Sums) -> Iterable[MetricFamily]:
     """Yield the metrics of vLLM. A model that several APIs were asked for has one value."""
     models = _by_model(sums)
     for values in _VALUES:
-        family = Family(values.name, values.help, values.kind)
+        family = MetricFamily(values.name, values.help, values.kind)
         for model, cells in models.items():
             family.add(_labels(model), cells[values.cell])
         yield family
     yield _usage(sums, models)
-    success = Family("vllm:request_success", "Count of successfully processed requests.", "counter")
+    success = MetricFamily(
+        "vllm:request_success", "Count of successfully processed requests.", "counter"
+    )
     for model, cells in models.items():
         for reason, cell in _REASONS.items():
             success.add({**_labels(model), "finished_reason": reason}, cells[cell])
     yield success
     for each in _DISTRIBUTIONS:
-        family = Family(each.name, each.help, "histogram")
+        family = MetricFamily(each.name, each.help, "histogram")
         for model, cells in models.items():
             counts, total = cumulative(each.histogram, cells)
             known = dict(zip(each.histogram.bounds, counts, strict=False))
@@ -139,9 +141,9 @@ def vllm_families(sums: Sums) -> Iterable[Family]:
         yield family
 
 
-def _usage(sums: Sums, models: Iterable[str]) -> Family:
+def _usage(sums: Sums, models: Iterable[str]) -> MetricFamily:
     """Return the share of the places of pools that are taken: what is scarce in a mock server."""
-    family = Family(
+    family = MetricFamily(
         "vllm:kv_cache_usage_perc", "KV-cache usage. 1 means 100 percent usage.", "gauge"
     )
     places = sums.scalars[PLACES]

@@ -87,7 +87,7 @@ class ResetMocks(NamedTuple):
 
 
 class ClearCalls(NamedTuple):
-    """Drop the calls of several servers that are selected (`observers.selection.Selection`)."""
+    """Drop the calls of several servers that are selected (`observers.selection.CallSelection`)."""
 
     session: str | None = None
     mock: str | None = None

@@ -12,7 +12,7 @@ from typing import Any
 from mockllm.config.answers import Answers
 from mockllm.config.models import AnyMock
 from mockllm.config.objects import ConfigObject
-from mockllm.state.choosing import AtEnd, Entry, Script
+from mockllm.state.choosing import AtEnd, Script, ScriptEntry
 from mockllm.state.keys import Identity, state_keys
 from mockllm.wire import jsontext
 
@@ -26,9 +26,9 @@ def script_of(mock: Answers) -> Script:
     for _, entry in mock.entries():
         meant_to_fail = breaks if entry.has_answer else fails
         advances = entry.advances_retry or (entry.retry is None and meant_to_fail)
-        entries.append(Entry(entry.limit, advances))
+        entries.append(ScriptEntry(entry.limit, advances))
     if not mock.sequence_entries:
-        return Script((*entries, Entry(None, fails)))
+        return Script((*entries, ScriptEntry(None, fails)))
     at_end = AtEnd(mock.at_end or AtEnd.FAIL)
     return Script(tuple(entries), at_end, restart_at=len(mock.first_entries))
 

@@ -17,7 +17,7 @@ from mockllm.matching import readings
 from mockllm.matching.readings import Reading, Texts, with_joined
 from mockllm.pieces import Pieces
 from mockllm.prompt import ConversationMessage, Prompt, ToolResult, conversation
-from mockllm.prompt.conversation import Turns, bodies_in_slices, slices
+from mockllm.prompt.conversation import TurnDivider, bodies_in_slices, slices
 from mockllm.prompt.prompt import messages_of_turns, read_messages_in_pieces
 
 _S = TypeVar("_S")
@@ -81,7 +81,7 @@ def read_slices(
 
 
 def _turns(prompt: Prompt) -> Pieces[Sequence[Sequence[ConversationMessage]]]:
-    turns = Turns()
+    turns = TurnDivider()
     for number, some in enumerate(slices(messages_of_turns(prompt))):
         if number:
             yield False

@@ -17,7 +17,7 @@ from mockllm.matching import readings
 from mockllm.matching.predicate import Difference
 from mockllm.matching.rule import Rule
 from mockllm.observers.access_log import describe_near_miss, redact_model
-from mockllm.observers.entries import NOT_CALLS, Entry, FindEarlier, ToldError, find_nothing
+from mockllm.observers.entries import NOT_CALLS, FindEarlier, JournalEntry, ToldError, find_nothing
 from mockllm.observers.said import Said, read_said
 from mockllm.observers.sent_request import SentRequest
 from mockllm.observers.usage import TokenCounts, count_tokens
@@ -84,7 +84,7 @@ class Call:
 
     def __init__(
         self,
-        entry: Entry,
+        entry: JournalEntry,
         *,
         number: int = 0,
         epoch: float = 0.0,

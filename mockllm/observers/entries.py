@@ -39,7 +39,7 @@ class ToldError(Exception):
     """An exception in another process. Its text is the traceback there."""
 
 
-class Entry(NamedTuple):
+class JournalEntry(NamedTuple):
     """A request as the journal keeps it: with what answered it, and its delivery. The `request` has
     at most the journal's number of bytes; `size` is that of the body as received."""
 
@@ -75,7 +75,7 @@ NOT_CALLS = frozenset({Outcome.PROBE, Outcome.PREFLIGHT})
 class Kept(NamedTuple):
     """An entry of a journal, with about what it costs in bytes, and its number."""
 
-    entry: Entry
+    entry: JournalEntry
     cost: int
     number: int
 
@@ -99,7 +99,7 @@ class Repeated(NamedTuple):
         """The entry, made now."""
         entry, cost, _ = self.first
         delivery = _new(Delivery, (0.0, 0.0, 0.0, End.COMPLETE, self.started, "", 0))
-        made = _new(Entry, (*entry[:_DELIVERY], delivery, *entry[_DELIVERY + 1 :]))
+        made = _new(JournalEntry, (*entry[:_DELIVERY], delivery, *entry[_DELIVERY + 1 :]))
         return _new(Kept, (made, cost, self.number))
 
 
@@ -114,7 +114,7 @@ COST: Final = 1  # its place in each of them
 NUMBER: Final = 2
 SESSION: Final = 3  # its place in a Noted
 _MATCH: Final = 5
-_DELIVERY = Entry._fields.index("delivery")
+_DELIVERY = JournalEntry._fields.index("delivery")
 
 
 def get_number(kept: AnyKept) -> int:
@@ -137,7 +137,7 @@ def rule_of(each: AnyKept) -> Rule | None:
 
 
 def is_first(each: AnyKept) -> bool:
-    """Return what `Entry.is_first` is of an entry."""
+    """Return what `JournalEntry.is_first` is of an entry."""
     if isinstance(each, Repeated):
         return each.first.entry.is_first
     if isinstance(each, Kept):
@@ -164,10 +164,12 @@ def _of_noted(noted: Noted) -> Kept:
 
 def make_entry(
     request: Request, size: int, session: str, status: int, match: Match, delivery: Delivery
-) -> Entry:
+) -> JournalEntry:
     """Return the entry of an exchange whose body had so many bytes."""
     outcome, _, _, rule, summary, answer, _, near_miss, trouble, traffic, asked_for, _ = match
     if outcome is Outcome.GENERATED:  # vectors, which have no tokens, and are large
         answer = None
     of_request = (request, size, session, status, outcome, rule, summary)
-    return _new(Entry, (*of_request, answer, near_miss, delivery, trouble, traffic, asked_for))
+    return _new(
+        JournalEntry, (*of_request, answer, near_miss, delivery, trouble, traffic, asked_for)
+    )

@@ -68,7 +68,7 @@ class Record(NamedTuple):
     missing: str = ""
 
 
-class Snapshot(NamedTuple):
+class JournalSnapshot(NamedTuple):
     """The entries of a session, or of all, as a journal has them at one moment, and the number of
     those that were lost. `Journal.record` makes the record of it, which takes longer."""
 
@@ -251,11 +251,11 @@ class Journal:
         """Return what is recorded of a session, or of all if that is None."""
         return self.record(self.snapshot(session))
 
-    def snapshot(self, session: str | None) -> Snapshot:
+    def snapshot(self, session: str | None) -> JournalSnapshot:
         """Return what is recorded of a session, or of all, without making calls of it."""
-        return Snapshot([*self._of(session)], self.read_lost(session))
+        return JournalSnapshot([*self._of(session)], self.read_lost(session))
 
-    def record(self, snapshot: Snapshot) -> Record:
+    def record(self, snapshot: JournalSnapshot) -> Record:
         """Return the record of a snapshot of this journal, in any thread."""
         found = [make_kept(each) for each in snapshot.kept]
         found.sort(key=lambda each: each.entry.delivery.started)

@@ -173,7 +173,7 @@ class Key(NamedTuple):
         )
 
 
-class Kind(NamedTuple):
+class RequestKind(NamedTuple):
     """What the requests of a row have in common: their `key`, the number of their group, or
     `NO_GROUP`, the tokens in and out, and whether the answer `is_stream` and `is_truncated`, by a
     limit of tokens. If the tokens `vary` from one request to the next, those in and out are the
@@ -193,7 +193,7 @@ class Kind(NamedTuple):
         return self.key, flags, self.input, self.output
 
     @classmethod
-    def unpack(cls, cells: Sequence[int]) -> Kind:
+    def unpack(cls, cells: Sequence[int]) -> RequestKind:
         """Return the kind of a row."""
         key, flags, prompt, output = cells
         is_stream, is_truncated, vary = bool(flags & 2), bool(flags & 1), bool(flags & 4)
@@ -204,7 +204,7 @@ class RowCounts(NamedTuple):
     """What was counted in a row: the number of its requests, and the sum of their nanoseconds. If
     their tokens vary, also the sums of those in and out, else 0."""
 
-    kind: Kind
+    kind: RequestKind
     requests: int
     nanoseconds: int
     input: int
@@ -289,7 +289,7 @@ class NameTable:
 # --- a part ---------------------------------------------------------------------------------------
 
 
-class Part:
+class ProcessCells:
     """The cells of one process, of which there are `PART_CELLS`."""
 
     def __init__(self, cells: memoryview) -> None:
@@ -321,7 +321,7 @@ class Part:
             cell = self._series[packed] = at + 1
         return cell
 
-    def row(self, kind: Kind) -> int | None:
+    def row(self, kind: RequestKind) -> int | None:
         """Return the place of the row of a kind: of the first of the cells with its counts, which
         are in the order of `RowCounts`. None if there is no room for it."""
         packed = kind.pack()
@@ -346,7 +346,7 @@ class Part:
         values = self.cells[_ROWS_AT : _ROWS_AT + ROW_CELLS * self.cells[ROWS]].tolist()
         for at in range(0, len(values), ROW_CELLS):
             counts = at + _KIND_CELLS
-            yield RowCounts(Kind.unpack(values[at:counts]), *values[counts : at + ROW_CELLS])
+            yield RowCounts(RequestKind.unpack(values[at:counts]), *values[counts : at + ROW_CELLS])
 
     def clear_gauges(self) -> None:
         """Set what holds now, and not since the start, to 0: the process is gone."""

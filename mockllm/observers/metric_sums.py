@@ -30,7 +30,7 @@ from mockllm.observers.metric_cells import (
     TTFT,
     Histogram,
     Key,
-    Part,
+    ProcessCells,
     RowCounts,
     base_of,
 )
@@ -59,7 +59,9 @@ class Group(NamedTuple):
 class Sums:
     """The sums of the cells of `parts`. `mocks` and `models` are the names in their tables."""
 
-    def __init__(self, parts: Iterable[Part], mocks: Iterable[str], models: Iterable[str]) -> None:
+    def __init__(
+        self, parts: Iterable[ProcessCells], mocks: Iterable[str], models: Iterable[str]
+    ) -> None:
         self.scalars: list[int] = [0] * GROUPS_AT
         """The cells outside of groups and series."""
         groups: dict[int, list[int]] = {}

@@ -42,12 +42,12 @@ from mockllm.observers.metric_cells import (
     TRUNCATED,
     TTFT,
     Key,
-    Kind,
     NameTable,
-    Part,
+    ProcessCells,
+    RequestKind,
     base_of,
 )
-from mockllm.observers.usage import Counts, read_complete_counts, read_counts
+from mockllm.observers.usage import AnswerUsage, read_complete_counts, read_counts
 from mockllm.providers import APIS
 from mockllm.providers.api import API
 from mockllm.providers.routes import Routes
@@ -65,7 +65,7 @@ _ROUTES = Routes((path, api) for api in APIS for path in api.routes)
 _OUTCOME_NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES)}
 _END_NUMBERS = {end: number for number, end in enumerate(ENDS)}
 _OPERATION_CELLS = {kind: OPERATIONS_AT + number for number, kind in enumerate(OPERATIONS)}
-_NOTHING = Counts(0, 0, has_input=True)
+_NOTHING = AnswerUsage(0, 0, has_input=True)
 _SMALL_BOUND = 5_000  # tokens: one of the bounds
 _SMALL = b"".join(
     bytes([bucket]) * int(bound - below)
@@ -98,7 +98,7 @@ class _Rows:
 
     __slots__ = ("_find", "_only", "buckets", "kind")
 
-    def __init__(self, kind: Kind, find: Callable[[Kind], Row | None]) -> None:
+    def __init__(self, kind: RequestKind, find: Callable[[RequestKind], Row | None]) -> None:
         self.kind = kind
         self._find = find
         self._only = None if kind.vary else find(kind)
@@ -132,7 +132,7 @@ class _Last:
     )
 
     def __init__(
-        self, request: Request, match: Match, form: _Form, rows: _Rows, counts: Counts
+        self, request: Request, match: Match, form: _Form, rows: _Rows, counts: AnswerUsage
     ) -> None:
         answer = match.answer
         is_prepared = answer is not None and answer.number is not None
@@ -153,7 +153,7 @@ class Meter:
 
     def __init__(
         self,
-        part: Part,
+        part: ProcessCells,
         mocks: NameTable,
         models: NameTable,
         *,
@@ -167,9 +167,9 @@ class Meter:
         self._models = models
         self._last: dict[int, _Last] = {}
         self._known: dict[tuple[Any, ...], tuple[_Rows, tuple[Any, ...]]] = {}
-        self._rows: dict[Kind, Row] = {}
-        self._counts: dict[int, tuple[Mapping[str, Any], Counts]] = {}
-        self._made: tuple[Mapping[str, Any] | None, Counts] = None, _NOTHING  # the last one
+        self._rows: dict[RequestKind, Row] = {}
+        self._counts: dict[int, tuple[Mapping[str, Any], AnswerUsage]] = {}
+        self._made: tuple[Mapping[str, Any] | None, AnswerUsage] = None, _NOTHING  # the last one
 
     def count(self, request: Request, match: Match, seconds: float) -> None:
         """Count a request that is answered at once, `seconds` after it was complete. If its match
@@ -293,7 +293,7 @@ class Meter:
             self._last[id(place)] = last
         return last
 
-    def _rows_of(self, form: _Form, request: Request, match: Match, counts: Counts) -> _Rows:
+    def _rows_of(self, form: _Form, request: Request, match: Match, counts: AnswerUsage) -> _Rows:
         """Return the rows of the requests with this match, whose tokens are `counts`. They are
         known by all that their kind depends on, which takes a fifth of the time of finding it."""
         known = self._known.get(form)
@@ -308,7 +308,7 @@ class Meter:
             self._known[form] = rows, (rule, response)  # so that no others have their addresses
         return rows
 
-    def _kind_of(self, request: Request, match: Match, counts: Counts) -> Kind:
+    def _kind_of(self, request: Request, match: Match, counts: AnswerUsage) -> RequestKind:
         """Return what the requests have in common that are answered as this one is."""
         answer = match.answer
         key = self.key_of(
@@ -317,13 +317,13 @@ class Meter:
         self.part.series(key)  # it has its room from now on
         group = self.group_of(request, match)
         if group is None or answer is None:
-            return Kind(key.pack(), NO_GROUP, 0, 0, is_stream=False, is_truncated=False)
+            return RequestKind(key.pack(), NO_GROUP, 0, 0, is_stream=False, is_truncated=False)
         vary = answer.number is None or not counts.has_input
         prompt, output = (0, 0) if vary else (counts.input, counts.output)
         packed, is_stream = key.pack(), match.reply.streamed
-        return Kind(packed, group, prompt, output, is_stream, counts.is_truncated, vary)
+        return RequestKind(packed, group, prompt, output, is_stream, counts.is_truncated, vary)
 
-    def _row(self, kind: Kind) -> Row | None:
+    def _row(self, kind: RequestKind) -> Row | None:
         """Return the row of a kind; None if there is no room for it."""
         row = self._rows.get(kind)
         if row is None:
@@ -379,7 +379,7 @@ class Meter:
         key = Key(api, outcome, _END_NUMBERS[end], match.is_broken, status, mock)
         return self.part.admit(key)
 
-    def counts_of(self, match: Match) -> Counts:
+    def counts_of(self, match: Match) -> AnswerUsage:
         """Return the tokens of an answer."""
         summary, answer = match.summary, match.answer
         if summary is None or answer is None or answer.failure is not None:
@@ -392,9 +392,9 @@ class Meter:
         if counts.has_input:
             return counts
         _, output, _, is_truncated = counts
-        return _new(Counts, (summary.input_tokens, output, False, is_truncated))
+        return _new(AnswerUsage, (summary.input_tokens, output, False, is_truncated))
 
-    def _configured_counts(self, api: API, answer: Answer) -> Counts:
+    def _configured_counts(self, api: API, answer: Answer) -> AnswerUsage:
         """Return the tokens of an answer, as far as its response says them. To complete one takes
         30 µs, so those of a mock are kept."""
         kept = self._counts.get(id(answer.response))
@@ -418,7 +418,7 @@ class Meter:
         if parse_retry_count(request.first_values.get(RETRY_COUNT)):
             self.cells[RETRIES_AT + api] += 1
 
-    def count_details(self, base: int, counts: Counts, end: End) -> None:
+    def count_details(self, base: int, counts: AnswerUsage, end: End) -> None:
         """Count the sizes of an answer in the group at `base`, and how it ended."""
         cells = self.cells
         INPUT_SIZE.add(cells, base, counts.input)

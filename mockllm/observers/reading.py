@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from mockllm.observers.calls import Call
-from mockllm.observers.journal import Journal, Record, Snapshot
+from mockllm.observers.journal import Journal, JournalSnapshot, Record
 
 
 class Reading(NamedTuple):
@@ -28,11 +28,11 @@ class Reading(NamedTuple):
         """Return the reading of the only journal of a server."""
         return cls(journal, session, journal.read_lost(session))
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> JournalSnapshot:
         """Return the calls of this moment for `record`."""
         return self.journal.snapshot(self.session)._replace(lost=self.lost)
 
-    def record(self, snapshot: Snapshot, held: Mapping[str, int]) -> Record:
+    def record(self, snapshot: JournalSnapshot, held: Mapping[str, int]) -> Record:
         """Return the calls for verification, with the number of answers that are held at gates. It
         may be done in another thread."""
         return self.journal.record(snapshot)._replace(held=held, missing=self.missing)

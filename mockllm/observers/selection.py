@@ -16,7 +16,7 @@ CALLS_AT_ONCE = 200  # calls that are looked at without a pause: 1 to 2 ms
 _ID = re.compile(rf"{LIST}\[\d{{1,15}}\]", re.ASCII)
 
 
-class Selection(NamedTuple):
+class CallSelection(NamedTuple):
     """The calls of a session, or of all if that is None, that a mock with this name or id has
     answered, are requests to this API, and are `unmatched` or not. Of what is None, all are meant.
     """

@@ -10,7 +10,7 @@ from typing import Any
 
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
-from mockllm.observers.entries import Entry, FindEarlier
+from mockllm.observers.entries import FindEarlier, JournalEntry
 from mockllm.observers.sent_credentials import credentials_of, hideable
 from mockllm.pieces import finish
 from mockllm.prompt import Prompt
@@ -28,7 +28,7 @@ _ROUTES = Routes((path, api) for api in APIS for path in api.routes)
 class SentRequest:
     """The request of an entry. `find_earlier` returns the conversation that it continues."""
 
-    def __init__(self, entry: Entry, find_earlier: FindEarlier) -> None:
+    def __init__(self, entry: JournalEntry, find_earlier: FindEarlier) -> None:
         self._entry = entry
         self._find_earlier = find_earlier
 

@@ -9,7 +9,7 @@ from mockllm.engine.mocks import Table
 from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.matching.rule import Rule
 from mockllm.observers.calls import Call, name_of
-from mockllm.observers.verification import Progress, Subject
+from mockllm.observers.verification import ScriptProgress, Subject
 
 Answered = Callable[[str], int]
 """Returns how many answers the mock with this key (`state.keys`) has given."""
@@ -18,7 +18,7 @@ Answered = Callable[[str], int]
 def subjects_of(tables: Iterable[Table], answered: Answered) -> dict[str, Subject]:
     """Return the mocks of `tables` by their names; those without a name by their places."""
     rules: dict[str, list[tuple[str, Rule]]] = {}
-    progress: dict[str, list[Progress]] = {}
+    progress: dict[str, list[ScriptProgress]] = {}
     for table in tables:
         for rule in table.index.rules:
             name = name_of(rule)
@@ -49,7 +49,7 @@ def _answers(name: str) -> Callable[[Call], bool]:
 
 def progress_of(
     sources: Iterable[MockSource | ScriptedSource], answered: Answered
-) -> Progress | None:
+) -> ScriptProgress | None:
     """Return the progress of a mock with several answers, which has one of `sources` in each API;
     None of any other."""
     return _least(
@@ -57,16 +57,16 @@ def progress_of(
     )
 
 
-def _progress(source: ScriptedSource, answered: Answered) -> Progress:
+def _progress(source: ScriptedSource, answered: Answered) -> ScriptProgress:
     key, script = source.candidate
     assert script is not None  # as of every mock with state
     given = answered(key)
     due = script.entry_at(given)
     needed = sum(entry.times or 1 for entry in script.entries)
     entries = len(script.entries)
-    return Progress(given, None if due is None else due + 1, entries, given >= needed)
+    return ScriptProgress(given, None if due is None else due + 1, entries, given >= needed)
 
 
-def _least(found: list[Progress]) -> Progress | None:
+def _least(found: list[ScriptProgress]) -> ScriptProgress | None:
     """Return the progress of the mock that is furthest from its end, of several with one name."""
     return min(found, key=lambda progress: progress.used_up, default=None)

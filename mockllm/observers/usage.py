@@ -46,7 +46,7 @@ def count_tokens(api: API, prompt: Prompt, answer: Answer | None) -> TokenCounts
     return TokenCounts((_first(usage, _INPUT) or 0) + cached, _first(usage, _OUTPUT) or 0)
 
 
-class Counts(NamedTuple):
+class AnswerUsage(NamedTuple):
     """The tokens of an answer, at most `MAX_TOKENS`. Without `has_input`, the response does not say
     how many it has of the prompt: they depend on the request. `is_truncated` if it ended at a limit
     of tokens."""
@@ -57,14 +57,14 @@ class Counts(NamedTuple):
     is_truncated: bool = False
 
 
-def read_counts(api: API, response: Mapping[str, Any]) -> Counts:
+def read_counts(api: API, response: Mapping[str, Any]) -> AnswerUsage:
     """Return the tokens of a configured response, as those in its `usage`."""
     if api.speaker is None:
         return read_complete_counts(response)
     return read_complete_counts(api.speaker.complete(dict(response)))
 
 
-def read_complete_counts(response: Mapping[str, Any]) -> Counts:
+def read_complete_counts(response: Mapping[str, Any]) -> AnswerUsage:
     """Return the tokens of a complete response, as those in its `usage`. What is usual in one that
     is made for a request calls no functions (`Meter._look_at`)."""
     get = response.get
@@ -76,15 +76,15 @@ def read_complete_counts(response: Mapping[str, Any]) -> Counts:
         or (isinstance(incomplete, dict) and incomplete.get("reason") == "max_output_tokens")
     )
     if not isinstance(usage, dict):
-        return _new(Counts, (0, 0, False, is_truncated))
+        return _new(AnswerUsage, (0, 0, False, is_truncated))
     output = usage.get("completion_tokens" if "completion_tokens" in usage else "output_tokens")
     if type(output) is not int or not 0 <= output <= MAX_TOKENS:
         output = min(_first(usage, _OUTPUT) or 0, MAX_TOKENS)
     for name in _INPUT:
         if isinstance(usage.get(name), int) and (prompt := _first(usage, _INPUT)) is not None:
             prompt += sum_counts(map(usage.get, _CACHED))
-            return _new(Counts, (min(prompt, MAX_TOKENS), output, True, is_truncated))
-    return _new(Counts, (0, output, False, is_truncated))
+            return _new(AnswerUsage, (min(prompt, MAX_TOKENS), output, True, is_truncated))
+    return _new(AnswerUsage, (0, output, False, is_truncated))
 
 
 def _prepare(api: API, answer: Answer) -> PreparedReply:

@@ -62,7 +62,7 @@ class Times(NamedTuple):
         return f"at least {counted(self.at_least or 0, noun)}"
 
 
-class Progress(NamedTuple):
+class ScriptProgress(NamedTuple):
     """How far a mock with several answers has come: how many it has `given`, which of its `entries`
     is due next, from 1 (None if none is), and whether each was used as often as it says."""
 
@@ -86,7 +86,7 @@ class Subject(NamedTuple):
     name: str
     answered: Callable[[Call], bool]
     rules: tuple[tuple[str, Rule], ...] = ()
-    progress: Progress | None = None
+    progress: ScriptProgress | None = None
     is_named: bool = False
     """True if it answered the calls whose rule has its name, and no others."""
 
@@ -96,7 +96,7 @@ class Subject(NamedTuple):
         return _quoted(self.name)
 
 
-class Counts(NamedTuple):
+class CallCounts(NamedTuple):
     """How many calls a mock has answered, and how many requests: retries count too."""
 
     calls: int
@@ -127,10 +127,10 @@ def calls_among(
     return found
 
 
-def count_answered(record: Record, subject: Subject) -> Counts:
+def count_answered(record: Record, subject: Subject) -> CallCounts:
     """Return how many calls, and requests, a mock has answered."""
     answered = sum(1 for call in record.calls if subject.answered(call))
-    return Counts(len(calls_among(record.calls, subject.answered)), answered)
+    return CallCounts(len(calls_among(record.calls, subject.answered)), answered)
 
 
 def unmatched_among(calls: Iterable[Call], *, strict: bool = False) -> list[Call]:
@@ -148,7 +148,7 @@ def wrong_number(
     times: Times,
     *,
     requests: bool = False,
-    counts: Counts | None = None,
+    counts: CallCounts | None = None,
 ) -> str | None:
     """Return the failure of an expectation how often a mock was called or, if `requests`, how many
     requests it answered. The `counts` are those of `count_answered`, if they are known."""

@@ -281,7 +281,7 @@ def _name_results(
             yield False
 
 
-class Turns:
+class TurnDivider:
     """Divides messages, which are added in order, into the turns before and between answers."""
 
     def __init__(self) -> None:

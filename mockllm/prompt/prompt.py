@@ -13,7 +13,7 @@ from mockllm.prompt.conversation import (
     ConversationMessage,
     Earlier,
     Readers,
-    Turns,
+    TurnDivider,
     is_prefill,
     read_in_pieces,
 )
@@ -170,7 +170,7 @@ def _read_last_turn(prompt: Prompt) -> Sequence[ConversationMessage]:
 
 def read_turns(prompt: Prompt) -> Sequence[Sequence[ConversationMessage]]:
     """The reading of `Prompt.turns`."""
-    turns = Turns()
+    turns = TurnDivider()
     turns.add(messages_of_turns(prompt))
     return tuple(map(tuple, turns.result()))
 

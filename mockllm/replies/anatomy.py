@@ -43,7 +43,7 @@ class Event(NamedTuple):
 NO_EVENT = Event()
 
 
-class Said(NamedTuple):
+class SaidMember(NamedTuple):
     """Words of the model in a whole answer: a `member` of an object, and its value, which is a text
     or, of arguments in some APIs, an object."""
 
@@ -60,7 +60,7 @@ class Anatomy(NamedTuple):
 
     read_event: Callable[[Any], Event]
     """The meaning of an event, which may be any JSON value or ``"[DONE]"``."""
-    read_answer: Callable[[Object], Iterable[Said]]
+    read_answer: Callable[[Object], Iterable[SaidMember]]
     """The words of the model in a whole answer, in the order in which it generates them."""
     error_events: Callable[[Object, Any, int], Iterable[Object]]
     """`error_events(body, first, sent)`: the events that report an error whose body, as a whole

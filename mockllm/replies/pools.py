@@ -44,7 +44,7 @@ def _share(whole: int | None, number: int, of: int, *, least: int) -> int | None
     return None if whole is None else max((whole + of - 1 - number) // of, least)
 
 
-class Admission(Enum):
+class PoolAdmission(Enum):
     """What happens to an answer that enters a pool."""
 
     RUNS = auto()
@@ -80,17 +80,17 @@ class Pool(Generic[Item]):
         """True if an answer is generated."""
         return item in self._running
 
-    def enter(self, item: Item, now: float) -> Admission:
+    def enter(self, item: Item, now: float) -> PoolAdmission:
         """Let an answer begin, wait or be refused."""
         rule = self.rule
         if rule.concurrency is None or len(self._running) < rule.concurrency:
             self._running.add(item)
             self._set_rates(now)
-            return Admission.RUNS
+            return PoolAdmission.RUNS
         if rule.queue is None or len(self._waiting) < rule.queue:
             self._waiting[item] = None
-            return Admission.WAITS
-        return Admission.REFUSED
+            return PoolAdmission.WAITS
+        return PoolAdmission.REFUSED
 
     def leave(self, item: Item, now: float) -> Item | None:
         """Remove an answer, wherever it is; without effect if it has left. Returns the one that has
@@ -129,10 +129,10 @@ class SharedPool(Pool[Item]):
 
     _others = 0
 
-    def enter(self, item: Item, now: float) -> Admission:
+    def enter(self, item: Item, now: float) -> PoolAdmission:
         """Let an answer wait."""
         self._waiting[item] = None
-        return Admission.WAITS
+        return PoolAdmission.WAITS
 
     def run(self, item: Item, now: float) -> None:
         """Let an answer begin that waits."""

@@ -17,7 +17,7 @@ from mockllm.endpoints.control.calls import MAX_CALLS
 from mockllm.observers.entries import Kept, get_number
 from mockllm.observers.journal import CallCount, Journal
 from mockllm.observers.reading import Reading
-from mockllm.observers.selection import Selection
+from mockllm.observers.selection import CallSelection
 from mockllm.observers.verification import counted
 from mockllm.serve.call_messages import unpack_calls
 from mockllm.serve.call_turns import FindElsewhere, find_turns
@@ -271,7 +271,7 @@ class AllCalls:
         """The highest number of a call so far, in all processes; 0 if there was none."""
         return self._own.board.last_number
 
-    async def clear(self, selection: Selection) -> None:
+    async def clear(self, selection: CallSelection) -> None:
         """Drop the calls of this moment that are meant, in all processes. One that does not answer
         in time drops them as soon as it can."""
         upto = self.last_number

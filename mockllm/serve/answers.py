@@ -23,7 +23,7 @@ from mockllm.redaction import redact_target
 from mockllm.serve.connections import Service
 from mockllm.serve.phase import FOLLOWS, Phase
 from mockllm.serve.player import Sender
-from mockllm.serve.progress import Progress
+from mockllm.serve.progress import BodyProgress
 from mockllm.serve.questions import Questions
 from mockllm.wire.placeholders import FreshValues
 
@@ -112,7 +112,7 @@ class Answers:
         decision: Decision,
         started: float,
         decided: float,
-        progress: Progress | None,
+        progress: BodyProgress | None,
         measured: Measured | None,
     ) -> Callable[[Sender, End], None]:
         """Return a callback for the end of a player's delivery. `started` is in monotonic seconds,
@@ -148,13 +148,13 @@ class Answers:
         self,
         frames: Iterator[framing.Frame],
         decision: Decision,
-    ) -> tuple[Iterator[framing.Frame], Progress | None]:
+    ) -> tuple[Iterator[framing.Frame], BodyProgress | None]:
         """Return `frames`, counted if the request was admitted to limits, with their count; also
         if metrics need it, which count the tokens of a paced answer themselves."""
         is_metered = self._service.meter is not None and decision.reply.pacing is None
         if decision.admission is None and not is_metered:
             return frames, None
-        progress = Progress(frames, 1 + len(decision.reply.opening))
+        progress = BodyProgress(frames, 1 + len(decision.reply.opening))
         return progress, progress
 
     def _end_admission(self, decision: Decision | None = None, sent: Sent = NOTHING) -> None:

@@ -14,7 +14,7 @@ from mockllm.engine.decision import Answer, Delivery, End, Outcome, Summary, Tro
 from mockllm.errors import Place
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
-from mockllm.observers.entries import Entry, Kept, ToldError
+from mockllm.observers.entries import JournalEntry, Kept, ToldError
 from mockllm.serve.peer_messages import pack_request, unpack_request
 from mockllm.wire import jsontext
 
@@ -50,7 +50,7 @@ def unpack_calls(packed: Any) -> Iterator[Kept]:
         yield Kept(_unpack_entry(rest, answer, rules), cost, number)
 
 
-def _pack_entry(entry: Entry) -> list[Any]:
+def _pack_entry(entry: JournalEntry) -> list[Any]:
     near_miss, trouble, delivery = entry.near_miss, entry.trouble, entry.delivery
     return [
         pack_request(entry.request),
@@ -68,11 +68,11 @@ def _pack_entry(entry: Entry) -> list[Any]:
     ]
 
 
-def _unpack_entry(packed: Any, answer: Answer | None, rules: dict[Any, Rule]) -> Entry:
+def _unpack_entry(packed: Any, answer: Answer | None, rules: dict[Any, Rule]) -> JournalEntry:
     request, size, session, status, outcome, rule, summary, near_miss, *rest = packed
     delivery, trouble, traffic, asked_for = rest
     decided, first_byte, ended, end, started, gate, sent = delivery
-    return Entry(
+    return JournalEntry(
         request=unpack_request(request),
         size=size,
         session=session,

@@ -17,7 +17,7 @@ from mockllm.endpoints.control.making import LocalChanges
 from mockllm.endpoints.control.snapshot import take_snapshot
 from mockllm.engine.changes import Change, ClearCalls, OpenSession, SetSpeed
 from mockllm.engine.packed_changes import Packed, pack, restore, unpack
-from mockllm.observers.selection import Selection
+from mockllm.observers.selection import CallSelection
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
 from mockllm.serve.distant_calls import DistantCalls
@@ -182,7 +182,7 @@ class ChangeFollower:
     def _make(self, change: Change) -> None:
         self._local.make(change)
         if isinstance(change, ClearCalls) and self._calls is not None:
-            self._calls.drop(Selection(*change))
+            self._calls.drop(CallSelection(*change))
 
     def _pack(self, changes: Sequence[Change]) -> bytes:
         return pack(
@@ -240,13 +240,13 @@ class ChangeFollower:
             logger.warning("the log of changes cannot be shortened: %s", exc.message)
 
 
-def _dropped(change: Change) -> Selection | None:
+def _dropped(change: Change) -> CallSelection | None:
     """Return the calls that a change drops."""
     match change:
         case ClearCalls():
-            return Selection(*change)
+            return CallSelection(*change)
         case OpenSession(session, _, True):
-            return Selection(session)
+            return CallSelection(session)
     return None
 
 

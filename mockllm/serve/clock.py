@@ -21,7 +21,7 @@ from functools import partial
 from mockllm.exchange import PoolRule
 from mockllm.observers.lateness import Lateness
 from mockllm.replies.lanes import Lane
-from mockllm.replies.pools import Admission, Pool, SharedPool, share
+from mockllm.replies.pools import Pool, PoolAdmission, SharedPool, share
 from mockllm.serve.paced import Paced, SharedPlace
 from mockllm.serve.timers import CallLater, Timer, call_later
 from mockllm.serve.token_steps import play_lane
@@ -135,10 +135,10 @@ class Clock:
             assert isinstance(pool, SharedPool)
             pool.set_others(place.others, now)
             place.wait(partial(self._run_shared, answer, pool))
-        if admission is Admission.RUNS:
+        if admission is PoolAdmission.RUNS:
             self._begin(answer, pool, now)
             self.set_timer()
-        return pool if admission is not Admission.REFUSED else None
+        return pool if admission is not PoolAdmission.REFUSED else None
 
     def leave(self, answer: Paced, pool: Pool[Paced]) -> None:
         """Give the place of an answer to the next one. Without effect if it has left."""

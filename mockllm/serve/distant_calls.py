@@ -25,7 +25,7 @@ from mockllm.errors import RequestError
 from mockllm.observers.entries import Kept
 from mockllm.observers.journal import CallCount, Journal
 from mockllm.observers.reading import Reading
-from mockllm.observers.selection import Selection
+from mockllm.observers.selection import CallSelection
 from mockllm.serve.call_messages import unpack_calls
 from mockllm.serve.call_turns import FindElsewhere, find_turns
 from mockllm.serve.redis_calls import FORGOTTEN, CallsFound, RedisCalls, Told
@@ -91,7 +91,7 @@ class DistantCalls:
 
     def _missing(self, found: CallsFound, session: str | None) -> str:
         """Return why there may be further calls of a session, or of all."""
-        dropped = found.dropped.get(Selection(session), 0)
+        dropped = found.dropped.get(CallSelection(session), 0)
         dead = {name for name, position in found.dead.items() if position >= dropped}
         if dead:
             return LOST if FORGOTTEN in dead else DEAD
@@ -147,7 +147,7 @@ class DistantCalls:
         if not found.batches:
             self._position = found.end
 
-    def _unpack(self, batch: Told, dropped: Mapping[Selection, int]) -> Iterator[Kept]:
+    def _unpack(self, batch: Told, dropped: Mapping[CallSelection, int]) -> Iterator[Kept]:
         """Yield the calls of a batch that were not dropped since."""
         selections = [each for each, position in dropped.items() if position > batch.position]
         first = batch.last - batch.size + 1
@@ -191,15 +191,15 @@ class DistantCalls:
         """The highest number of a call that is known here, and those that are not told yet."""
         return self._position + len(self.untold)
 
-    async def clear(self, selection: Selection) -> RequestError | None:
+    async def clear(self, selection: CallSelection) -> RequestError | None:
         """Drop the calls that are meant, on all servers. Returns why this is not possible."""
         return await self._changes.make([ClearCalls(*selection)])
 
     def forget(self, session: str, upto: int) -> None:
         """Drop the calls of a session so far, whatever their numbers are elsewhere."""
-        self.drop(Selection(session))
+        self.drop(CallSelection(session))
 
-    def drop(self, selection: Selection) -> None:
+    def drop(self, selection: CallSelection) -> None:
         """Drop the calls so far that are meant, here."""
         self.untold.drop(selection)
         if selection.is_whole:

@@ -40,7 +40,7 @@ from mockllm.serve.peer_messages import (
     unpack_responses,
 )
 from mockllm.serve.redis_changes import ScriptRunner
-from mockllm.serve.redis_link import Script
+from mockllm.serve.redis_link import RedisScript
 from mockllm.serve.redis_scripts import LIFETIME
 from mockllm.serve.turns import Turns
 from mockllm.state.responses import (
@@ -65,7 +65,7 @@ _NOT_STORED = re.compile(rb'"store"\s*:\s*false')
 
 
 @lru_cache
-def responses_script() -> Script:
+def responses_script() -> RedisScript:
     """Return the script of all acts on stored responses."""
     constants = {
         "LIFETIME": LIFETIME,
@@ -75,7 +75,7 @@ def responses_script() -> Script:
         "MAX_PIECE": MAX_PIECE,
     }
     lines = "".join(f"local {name} = {number!r}\n" for name, number in constants.items())
-    return Script.of(lines + _FILE.read_text("utf-8"))
+    return RedisScript.of(lines + _FILE.read_text("utf-8"))
 
 
 class DistantResponses:

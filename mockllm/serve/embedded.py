@@ -42,7 +42,7 @@ from mockllm.serve.session import AsyncSession, S, Session
 from mockllm.serve.settings import Settings
 from mockllm.serve.traffic import TrafficHandle, TrafficServer, check_speed
 from mockllm.serve.turns import Turns
-from mockllm.serve.verifiable import AsyncWaiting, Waiting
+from mockllm.serve.verifiable import AsyncVerifiable, SyncVerifiable
 
 DRAIN_TIMEOUT = 0.25  # seconds; the tests that a server was started for are over when it stops
 
@@ -225,7 +225,7 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         turn_on(service, settings, calls=calls, host=self._settings.host, is_tls=is_tls)
 
 
-class AsyncServer(_EmbeddedServer[AsyncSession], AsyncWaiting):
+class AsyncServer(_EmbeddedServer[AsyncSession], AsyncVerifiable):
     """A mock server in the running asyncio loop.
 
         async with AsyncServer("mocks.json") as server:
@@ -339,7 +339,7 @@ class AsyncServer(_EmbeddedServer[AsyncSession], AsyncWaiting):
         await self.stop()
 
 
-class Server(_EmbeddedServer[Session], Waiting):
+class Server(_EmbeddedServer[Session], SyncVerifiable):
     """A mock server in its own thread, for programs without a loop.
 
         with Server("mocks.json") as server:

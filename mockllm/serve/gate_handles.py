@@ -25,13 +25,13 @@ class Owner(Protocol):
 
 
 class WaitingOwner(Owner, Protocol):
-    """That of `serve.verifiable.Waiting`."""
+    """That of `serve.verifiable.SyncVerifiable`."""
 
     def _wait_for_gate(self, name: str, count: int, timeout: float) -> int: ...
 
 
 class AsyncOwner(Owner, Protocol):
-    """That of `serve.verifiable.AsyncWaiting`."""
+    """That of `serve.verifiable.AsyncVerifiable`."""
 
     async def _await_gate(self, name: str, count: int, timeout: float) -> int: ...  # noqa: ASYNC109  # it is the caller's
 

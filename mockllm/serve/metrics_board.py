@@ -22,7 +22,7 @@ from mockllm.observers.metric_cells import (
     MAX_GROUPS,
     PART_CELLS,
     NameTable,
-    Part,
+    ProcessCells,
 )
 from mockllm.observers.metric_sums import Sums
 from mockllm.observers.metrics import Meter
@@ -68,20 +68,20 @@ class MetricsBoard:
 
     def release(self, number: int) -> None:
         """Take back the part of a process that is gone."""
-        Part(self._cells[number]).clear_gauges()
+        ProcessCells(self._cells[number]).clear_gauges()
         self._free.append(number)
 
     # --- of a process ---
 
     def meter(self, now: Callable[[], float]) -> Meter:
         """Return the meter of this process. `now` returns seconds of a monotonic clock."""
-        part = Part(self._cells[self.own])
+        part = ProcessCells(self._cells[self.own])
         part.cells[ALIVE] = 1
         return Meter(part, self._mocks, self._models, now=now)
 
     def sums(self) -> Sums:
         """Return what all processes have counted, also those that are gone."""
-        return Sums(map(Part, self._cells), self._mocks.names(), self._models.names())
+        return Sums(map(ProcessCells, self._cells), self._mocks.names(), self._models.names())
 
 
 @contextmanager

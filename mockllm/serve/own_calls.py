@@ -6,7 +6,7 @@ import asyncio
 
 from mockllm.observers.journal import Journal
 from mockllm.observers.reading import Reading
-from mockllm.observers.selection import Selection
+from mockllm.observers.selection import CallSelection
 from mockllm.serve.waiting import wait_for_count
 
 
@@ -31,7 +31,7 @@ class OwnCalls:
         not after `timeout` seconds."""
         return await wait_for_count(self._journal, session, count, timeout)
 
-    async def clear(self, selection: Selection) -> None:
+    async def clear(self, selection: CallSelection) -> None:
         """Drop those that are meant, a few at a time."""
         for _ in selection.drop_from(self._journal):
             await asyncio.sleep(0)

@@ -24,7 +24,7 @@ from typing import Any
 from mockllm.limits import MIB
 from mockllm.observers.entries import Kept
 from mockllm.observers.journal import Journal
-from mockllm.observers.selection import Selection
+from mockllm.observers.selection import CallSelection
 from mockllm.serve.call_board import CallBoard
 from mockllm.serve.call_messages import pack_calls, unpack_calls
 from mockllm.serve.peer_lines import NoAnswer, PeerLine
@@ -61,7 +61,7 @@ class ProcessCalls:
         self._number = number
         self._arriving: dict[str, list[Kept]] = {}
         """Calls of processes that are not adopted yet."""
-        self._cleared: deque[tuple[Selection, int]] = deque(maxlen=MAX_CLEARED)
+        self._cleared: deque[tuple[CallSelection, int]] = deque(maxlen=MAX_CLEARED)
         self._cleared_upto = 0
         self._since: dict[str | None, int] = {}
 
@@ -73,7 +73,7 @@ class ProcessCalls:
             case {"calls": [after, upto], "sessions": sessions}:
                 return self._page(after, upto, sessions)
             case {"clear": selection, "upto": upto}:
-                return self.clear(Selection.from_dict(selection), upto)
+                return self.clear(CallSelection.from_dict(selection), upto)
             case {"follow": _}:
                 return self.follow()
             case {"await": number}:
@@ -142,7 +142,7 @@ class ProcessCalls:
 
     # --- changing ---
 
-    async def clear(self, selection: Selection, upto: int) -> None:
+    async def clear(self, selection: CallSelection, upto: int) -> None:
         """Drop the calls that are meant with numbers of at most `upto`, a few at a time."""
         self._note_cleared(selection, upto)
         for journal in (self.journal, *self.copies):
@@ -152,12 +152,12 @@ class ProcessCalls:
 
     def forget(self, session: str, upto: int) -> None:
         """Drop the calls of a session with numbers of at most `upto`."""
-        self._note_cleared(Selection(session), upto)
+        self._note_cleared(CallSelection(session), upto)
         for journal in (self.journal, *self.copies):
             journal.clear(session, upto)
         self._note_count()
 
-    def _note_cleared(self, selection: Selection, upto: int) -> None:
+    def _note_cleared(self, selection: CallSelection, upto: int) -> None:
         self._cleared.append((selection, upto))
         self._cleared_upto = max(self._cleared_upto, upto)
         if selection.is_whole:

@@ -12,7 +12,7 @@ from mockllm.exchange import LazySteps, Reply
 from mockllm.http1.framing import Frame
 
 
-class Progress:
+class BodyProgress:
     """Counts what is in the body of an answer as its `frames` are taken. So many of them are its
     `head`, and not counted."""
 

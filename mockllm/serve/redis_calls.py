@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockllm.observers.journal import MAX_BYTES
-from mockllm.observers.selection import Selection
+from mockllm.observers.selection import CallSelection
 from mockllm.serve.redis_changes import Known, ScriptRunner
-from mockllm.serve.redis_link import Script
+from mockllm.serve.redis_link import RedisScript
 from mockllm.serve.redis_scripts import LIFETIME, MAX_SILENCE
 from mockllm.serve.server_time import ServerTime
 
@@ -58,33 +58,33 @@ class CallsFound(NamedTuple):
     removed: int
     batches: list[Told]
     late: frozenset[str]
-    dropped: Mapping[Selection, int]
+    dropped: Mapping[CallSelection, int]
     lost: Mapping[str, int]
     dead: Mapping[str, int]
 
 
 @lru_cache
-def calls_script() -> Script:
+def calls_script() -> RedisScript:
     """Return the script of all acts on calls."""
     constants = {"LIFETIME": LIFETIME, "MAX_SILENCE": MAX_SILENCE, "MAX_DROPPED": MAX_DROPPED}
     lines = "".join(f"local {name} = {number!r}\n" for name, number in constants.items())
-    return Script.of(lines + _FILE.read_text("utf-8"))
+    return RedisScript.of(lines + _FILE.read_text("utf-8"))
 
 
-def pack_selection(selection: Selection) -> str:
+def pack_selection(selection: CallSelection) -> str:
     """Return a selection as Redis knows it."""
     if not selection.is_whole:
         return _FILTER + orjson.dumps(selection.to_dict()).decode()
     return _ALL if selection.session is None else _SESSION + selection.session
 
 
-def unpack_selection(packed: str) -> Selection:
+def unpack_selection(packed: str) -> CallSelection:
     """Return the selection that `pack_selection` packed."""
     if packed.startswith(_SESSION):
-        return Selection(packed.removeprefix(_SESSION))
+        return CallSelection(packed.removeprefix(_SESSION))
     if packed.startswith(_FILTER):
-        return Selection.from_dict(orjson.loads(packed.removeprefix(_FILTER)))
-    return Selection()
+        return CallSelection.from_dict(orjson.loads(packed.removeprefix(_FILTER)))
+    return CallSelection()
 
 
 class RedisCalls:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from mockllm.limits import MIB
-from mockllm.serve.redis_link import Script
+from mockllm.serve.redis_link import RedisScript
 from mockllm.serve.redis_scripts import LIFETIME, MAX_SILENCE
 from mockllm.serve.server_time import ServerTime
 
@@ -34,7 +34,7 @@ _FILE = Path(__file__).parent / "redis_changes.lua"
 class ScriptRunner(Protocol):
     """The interface of `serve.redis_store.RedisStore` for the log."""
 
-    async def run(self, script: Script, arguments: Sequence[bytes]) -> Any:
+    async def run(self, script: RedisScript, arguments: Sequence[bytes]) -> Any:
         """Return what a script returns.
 
         Raises:
@@ -63,10 +63,10 @@ class Found(NamedTuple):
 
 
 @lru_cache
-def changes_script() -> Script:
+def changes_script() -> RedisScript:
     """Return the script of all acts on the log."""
     constants = f"local LIFETIME, MAX_SILENCE = {LIFETIME!r}, {MAX_SILENCE!r}\n"
-    return Script.of(constants + _FILE.read_text("utf-8"))
+    return RedisScript.of(constants + _FILE.read_text("utf-8"))
 
 
 class RedisChanges:

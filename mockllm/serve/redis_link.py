@@ -25,14 +25,14 @@ class LinkError(Exception):
     """A script was not performed, or its answer was lost. The text is the reason."""
 
 
-class Script(NamedTuple):
+class RedisScript(NamedTuple):
     """The source of a script, and its hash."""
 
     source: str
     digest: str
 
     @classmethod
-    def of(cls, source: str) -> Script:
+    def of(cls, source: str) -> RedisScript:
         """Return the script with this source."""
         return cls(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
@@ -59,7 +59,7 @@ class RedisLink:
         self._pool = _pool(address, password)
         self._client = _client_of(self._pool)
 
-    async def run(self, script: Script, arguments: Sequence[bytes]) -> Any:
+    async def run(self, script: RedisScript, arguments: Sequence[bytes]) -> Any:
         """Return what `script` returns.
 
         Raises:

@@ -24,7 +24,7 @@ from typing import Any
 
 from mockllm.serve.patience import patience
 from mockllm.serve.redis_address import RedisAddress
-from mockllm.serve.redis_link import LinkError, RedisLink, Script
+from mockllm.serve.redis_link import LinkError, RedisLink, RedisScript
 from mockllm.serve.redis_scripts import (
     Asker,
     join_arguments,
@@ -110,9 +110,9 @@ class RedisStore:
         self._gone = gone
         self._password = password
         self._link = self.new_link(timeout)
-        self._perform = Script.of(perform_source())
-        self._join = Script.of(join_source())
-        self._part = Script.of(part_source())
+        self._perform = RedisScript.of(perform_source())
+        self._join = RedisScript.of(join_source())
+        self._part = RedisScript.of(part_source())
         self._asker = Asker(f"{member.server} {member.worker}", uuid.uuid4().hex)
         self.when_called: Callable[[str], None] = lambda lease: None
         self._standing = Standing(address, timeout, allows_lost=member.allows_lost)
@@ -204,7 +204,7 @@ class RedisStore:
             raise self._standing.unavailable(reason)
         return found
 
-    async def run(self, script: Script, arguments: Sequence[bytes]) -> Any:
+    async def run(self, script: RedisScript, arguments: Sequence[bytes]) -> Any:
         """Return what another script returns, on what the servers share beside the state of mocks.
 
         Raises:

@@ -88,7 +88,7 @@ def _described(name: str) -> str:
 
 
 class SchemaFolder:
-    """A `validation.declared.Store` in the folder called `key` in `root`."""
+    """A `validation.declared.SchemaStore` in the folder called `key` in `root`."""
 
     def __init__(self, root: Path, key: str) -> None:
         self._root = root

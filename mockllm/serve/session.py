@@ -10,7 +10,7 @@ from mockllm.observers.journal import Record
 from mockllm.observers.verification import Subject
 from mockllm.serve.gates import Gates
 from mockllm.serve.traffic import TrafficHandle
-from mockllm.serve.verifiable import AsyncWaiting, Verifiable, Waiting
+from mockllm.serve.verifiable import AsyncVerifiable, SyncVerifiable, Verifiable
 from mockllm.state.operations import (
     BeginSession,
     EndSession,
@@ -139,7 +139,7 @@ class AnySession(BaseURLs, Verifiable):
         return f"{type(self).__name__}({self.name!r})"
 
 
-class Session(AnySession, Waiting):
+class Session(AnySession, SyncVerifiable):
     """A session of a `Server`: requests to its URLs see its state alone.
 
         with server.session("test-1") as session:
@@ -156,7 +156,7 @@ class Session(AnySession, Waiting):
         return self._server._wait_for_gate_of(self.name, name, count, timeout)
 
 
-class AsyncSession(AnySession, AsyncWaiting):
+class AsyncSession(AnySession, AsyncVerifiable):
     """A session of an `AsyncServer`: like `Session`, but what waits is awaited."""
 
     async def _wait(self, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's

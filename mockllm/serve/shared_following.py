@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from mockllm.pieces import Pieces
-from mockllm.serve.shared_maps import SharedMaps, Snapshot
+from mockllm.serve.shared_maps import MapsSnapshot, SharedMaps
 from mockllm.state.store import HeldState, StateUnavailableError
 
 FOLLOW = 0.05  # seconds between two readings of what other processes have changed
@@ -51,7 +51,7 @@ class Following:
         if maps.needs_snapshot and self._next_piece is None:
             self._compact(maps, maps.take_snapshot())
 
-    def _compact(self, maps: SharedMaps, pieces: Pieces[Snapshot]) -> None:
+    def _compact(self, maps: SharedMaps, pieces: Pieces[MapsSnapshot]) -> None:
         """Go on with `pieces` for `MAX_TURN`, and in later turns of the loop."""
         end = time.perf_counter() + MAX_TURN
         try:
@@ -64,7 +64,7 @@ class Following:
             loop = asyncio.get_running_loop()
             self._next_piece = loop.call_soon(self._compact, maps, pieces)
 
-    def _replace_log(self, maps: SharedMaps, snapshot: Snapshot) -> None:
+    def _replace_log(self, maps: SharedMaps, snapshot: MapsSnapshot) -> None:
         """Replace the log by `snapshot`, as soon as no other process has the state."""
         self._next_piece = None
         with suppress(OSError, StateUnavailableError):

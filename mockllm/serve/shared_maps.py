@@ -41,7 +41,7 @@ Change = tuple[Any, ...]
 """The number of a method of a map, and its arguments."""
 
 
-class Snapshot(NamedTuple):
+class MapsSnapshot(NamedTuple):
     """What was in the maps when the log had been read up to `position`, as records. In the log it
     is one record, of which each part is a record."""
 
@@ -190,13 +190,13 @@ class SharedMaps:
             each.clear()
         self._changes.clear()
 
-    def take_snapshot(self) -> Pieces[Snapshot]:
+    def take_snapshot(self) -> Pieces[MapsSnapshot]:
         """Return what is in the maps now, to be made in pieces, between which they may change.
         Nothing may be missing of the log."""
         self._long_file = _NONE
         return _pack(self._log.position, [each.copied() for each in self._all])
 
-    def compact(self, snapshot: Snapshot) -> None:
+    def compact(self, snapshot: MapsSnapshot) -> None:
         """Replace the log by `snapshot` and what was changed since, in a transaction that has
         changed nothing, unless another process has replaced it or there is no space for both."""
         with suppress(OSError):
@@ -205,13 +205,13 @@ class SharedMaps:
                 self._log.compact(_dump([*snapshot.records, *since]))
 
 
-def _pack(position: int, copies: Iterable[Iterator[Change]]) -> Pieces[Snapshot]:
+def _pack(position: int, copies: Iterable[Iterator[Change]]) -> Pieces[MapsSnapshot]:
     records: list[bytes] = []
     for copy in copies:
         while changes := [*islice(copy, AT_ONCE)]:
             records.append(_dump(changes))
             yield False
-    return Snapshot(position, records)
+    return MapsSnapshot(position, records)
 
 
 class _Facts(dict[str, Any]):

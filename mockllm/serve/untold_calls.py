@@ -19,7 +19,7 @@ from mockllm.engine.changes import Change
 from mockllm.errors import RequestError
 from mockllm.observers.entries import COST, NUMBER, AnyKept, Kept, make_kept, session_of
 from mockllm.observers.journal import Journal
-from mockllm.observers.selection import Selection
+from mockllm.observers.selection import CallSelection
 from mockllm.serve.call_messages import pack_calls
 from mockllm.serve.process_calls import BYTES_AT_ONCE, CALLS_AT_ONCE
 from mockllm.serve.redis_calls import RedisCalls
@@ -51,7 +51,7 @@ class Dropped(NamedTuple):
     """A selection that is to be dropped from the calls of a journal with numbers of at most
     this."""
 
-    selection: Selection
+    selection: CallSelection
     upto: int
 
 
@@ -217,7 +217,7 @@ class UntoldCalls:
 
     # --- dropping ---
 
-    def drop(self, selection: Selection) -> None:
+    def drop(self, selection: CallSelection) -> None:
         """Drop the calls so far that are meant."""
         if not selection.is_whole:  # which takes time
             self._dropping.append(Dropped(selection, self._own.last_number))

@@ -158,7 +158,7 @@ class Verifiable:
         raise NotImplementedError
 
 
-class Waiting(Verifiable):
+class SyncVerifiable(Verifiable):
     """A server or a session for synchronous tests."""
 
     def wait_for_calls(self, count: int, timeout: float = WAIT) -> None:
@@ -190,10 +190,10 @@ class Waiting(Verifiable):
         raise NotImplementedError
 
 
-class AsyncWaiting(Verifiable):
+class AsyncVerifiable(Verifiable):
     """A server or a session for tests in an event loop."""
 
-    async def wait_for_calls(self, count: int, timeout: float = WAIT) -> None:  # noqa: ASYNC109  # a word of `Waiting`
+    async def wait_for_calls(self, count: int, timeout: float = WAIT) -> None:  # noqa: ASYNC109  # a word of `SyncVerifiable`
         """Wait until there have been `count` calls, whose retries do not count, and fail after
         `timeout` seconds."""
         __tracebackhide__ = True
@@ -203,16 +203,16 @@ class AsyncWaiting(Verifiable):
             fail(verification.too_few(self._read(), count, timeout, is_stopped=is_stopped))
 
     def gate(self, name: str) -> AsyncGate:
-        """Return the gate with this name, like `Waiting.gate`."""
+        """Return the gate with this name, like `SyncVerifiable.gate`."""
         return AsyncGate(name, self)
 
-    async def _wait(self, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # a word of `Waiting`
+    async def _wait(self, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # a word of `SyncVerifiable`
         """Return False if there were not `count` calls after `timeout` seconds, or when the server
         stopped."""
         raise NotImplementedError
 
-    async def _await_gate(self, name: str, count: int, timeout: float) -> int:  # noqa: ASYNC109  # a word of `Waiting`
-        """Do what `Waiting._wait_for_gate` does."""
+    async def _await_gate(self, name: str, count: int, timeout: float) -> int:  # noqa: ASYNC109  # a word of `SyncVerifiable`
+        """Do what `SyncVerifiable._wait_for_gate` does."""
         raise NotImplementedError
 
 

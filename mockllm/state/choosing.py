@@ -29,7 +29,7 @@ class AtEnd(Enum):
     RESTART = "restart"
 
 
-class Entry(NamedTuple):
+class ScriptEntry(NamedTuple):
     """An answer of a script, given `times` times; for ever if that is None.
 
     `advances_retry` is true if a marked retry takes the next place instead of repeating this entry:
@@ -49,7 +49,7 @@ class Script:
     (``first`` beside a ``sequence``).
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ScriptEntry, ...]
     at_end: AtEnd = AtEnd.FAIL
     restart_at: int = 0
     _ends: tuple[int, ...] = field(init=False, repr=False, compare=False)

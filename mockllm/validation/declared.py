@@ -2,8 +2,8 @@
 
 Importing an SDK takes a third of a second, and rewriting its types (`schema`) as long; to build a
 validator of a schema that was kept takes milliseconds. So an SDK is imported only for what a
-`Store` does not have: at the first start, after an update, or where nothing can be stored. What is
-derived anew goes through the same bytes, so that both ways lead to the same validator.
+`SchemaStore` does not have: at the first start, after an update, or where nothing can be stored.
+What is derived anew goes through the same bytes, so that both ways lead to the same validator.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Declared:
         return f"Declared({self.name!r})"
 
 
-class Store(Protocol):
+class SchemaStore(Protocol):
     """Keeps bytes by names of letters, digits, ``.``, ``-`` and ``_``. It never raises, and has
     only what was put there by the same version of this package and with the same SDKs."""
 
@@ -57,10 +57,10 @@ class _NoStore:
 
 
 _NO_STORE = _NoStore()
-_store: Store = _NO_STORE
+_store: SchemaStore = _NO_STORE
 
 
-def keep_in(store: Store | None) -> None:
+def keep_in(store: SchemaStore | None) -> None:
     """Keep what is derived of declared types in `store` from now on; in none if it is None."""
     global _store  # as the SDKs, and the validators of their types: one a process
     _store = _NO_STORE if store is None else store

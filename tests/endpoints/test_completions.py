@@ -16,7 +16,7 @@ from mockllm.engine.decision import Decision, Outcome
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Ending, EndingKind, LazySteps, Reply
-from mockllm.state.choosing import AtEnd, Entry
+from mockllm.state.choosing import AtEnd, ScriptEntry
 from mockllm.wire import json_encoding
 from tests.support.apps import LoneApp
 from tests.support.endpoints import MODELS
@@ -172,7 +172,7 @@ def said_by(app: LoneApp, *prompts: str, retry: int = 0) -> Any:
 
 
 def test_the_prompts_of_a_request_are_answered_by_one_entry() -> None:
-    app = LoneApp(engine(["hi", "ho"], {"hi": sequence(Entry(), Entry(2))}))
+    app = LoneApp(engine(["hi", "ho"], {"hi": sequence(ScriptEntry(), ScriptEntry(2))}))
 
     answers = [said_by(app, "hi", "ho", "hi"), said_by(app, "hi"), said_by(app, "ho", "hi")]
 
@@ -181,7 +181,7 @@ def test_the_prompts_of_a_request_are_answered_by_one_entry() -> None:
 
 
 def test_a_marked_retry_repeats_the_answer_to_each_prompt() -> None:
-    app = LoneApp(engine(["hi"], {"hi": sequence(Entry(), Entry(), Entry())}))
+    app = LoneApp(engine(["hi"], {"hi": sequence(ScriptEntry(), ScriptEntry(), ScriptEntry())}))
 
     answers = [said_by(app, "hi", "hi", retry=retry) for retry in (0, 1)]
 
@@ -190,13 +190,13 @@ def test_a_marked_retry_repeats_the_answer_to_each_prompt() -> None:
 
 
 def test_a_prompt_goes_on_to_the_next_mock_when_one_passes() -> None:
-    app = LoneApp(engine(["hi", "hi"], {"hi": sequence(Entry(), at_end=AtEnd.PASS)}))
+    app = LoneApp(engine(["hi", "hi"], {"hi": sequence(ScriptEntry(), at_end=AtEnd.PASS)}))
 
     assert [said_by(app, "hi"), said_by(app, "hi")] == [["0"], ["hi"]]
 
 
 def test_a_prompt_that_no_mock_matches_moves_nothing() -> None:
-    app = LoneApp(engine(["hi"], {"hi": sequence(Entry())}))
+    app = LoneApp(engine(["hi"], {"hi": sequence(ScriptEntry())}))
 
     assert said_by(app, "hi", "unknown") == "mock_not_found"
     assert said_by(app, "hi") == ["0"]

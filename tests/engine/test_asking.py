@@ -21,7 +21,7 @@ from mockllm.engine.loading import load
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.pieces import finish
-from mockllm.state.choosing import AtEnd, Entry
+from mockllm.state.choosing import AtEnd, ScriptEntry
 from mockllm.state.operations import EndSession, Reset
 from mockllm.state.sessions import COMMON
 from mockllm.state.store import LocalStore
@@ -30,7 +30,7 @@ from tests.support.sequences import engine, sequence
 
 PATH = "/v1/chat/completions"
 KEY = (b"authorization", b"Bearer any")
-FAILING = Entry(advances_retry=True)
+FAILING = ScriptEntry(advances_retry=True)
 
 
 def asking(text: str = "hi", retry: int | None = None, *, stream: bool = False) -> Request:
@@ -59,13 +59,13 @@ def error(app: App, request: Request | None = None) -> Any:
 
 
 def test_a_mock_with_state_gives_its_answers_in_order() -> None:
-    app = App(engine(["hi"], {"hi": sequence(Entry(2), Entry())}))
+    app = App(engine(["hi"], {"hi": sequence(ScriptEntry(2), ScriptEntry())}))
 
     assert [ask(app) for _ in range(4)] == ["0", "0", "1", "mock_exhausted"]
 
 
 def test_each_entry_is_sent_whole_and_streamed() -> None:
-    app = App(engine(["hi"], {"hi": sequence(Entry(2), Entry(2))}))
+    app = App(engine(["hi"], {"hi": sequence(ScriptEntry(2), ScriptEntry(2))}))
 
     said = [delivered(decide(app, asking(stream=each)).reply) for each in (False, True) * 2]
 
@@ -75,7 +75,7 @@ def test_each_entry_is_sent_whole_and_streamed() -> None:
 
 
 def test_prepared_replies_of_entries_are_told_apart() -> None:
-    one = engine(["hi"], {"hi": sequence(Entry(), Entry(), at_end=AtEnd.RESTART)})
+    one = engine(["hi"], {"hi": sequence(ScriptEntry(), ScriptEntry(), at_end=AtEnd.RESTART)})
     one.warm()
     app = App(one)
 
@@ -83,7 +83,7 @@ def test_prepared_replies_of_entries_are_told_apart() -> None:
 
 
 def test_a_marked_retry_gets_the_same_answer() -> None:
-    app = App(engine(["hi"], {"hi": sequence(Entry(), Entry(), Entry())}))
+    app = App(engine(["hi"], {"hi": sequence(ScriptEntry(), ScriptEntry(), ScriptEntry())}))
 
     retries = [None, 1, 2, 0, 1]
 
@@ -91,13 +91,13 @@ def test_a_marked_retry_gets_the_same_answer() -> None:
 
 
 def test_a_marked_retry_of_a_failing_entry_gets_the_next() -> None:
-    app = App(engine(["hi"], {"hi": sequence(FAILING, FAILING, Entry())}))
+    app = App(engine(["hi"], {"hi": sequence(FAILING, FAILING, ScriptEntry())}))
 
     assert [ask(app, asking(retry=retry)) for retry in range(4)] == ["0", "1", "2", "2"]
 
 
 def test_an_exhausted_mock_is_named_with_its_count() -> None:
-    app = App(engine(["hi"], {"hi": sequence(Entry(3))}))
+    app = App(engine(["hi"], {"hi": sequence(ScriptEntry(3))}))
     for _ in range(3):
         ask(app)
 
@@ -111,14 +111,14 @@ def test_an_exhausted_mock_is_named_with_its_count() -> None:
 
 
 def test_a_mock_that_passes_leaves_the_request_to_the_next() -> None:
-    passing = {"hi": sequence(Entry(), at_end=AtEnd.PASS)}
+    passing = {"hi": sequence(ScriptEntry(), at_end=AtEnd.PASS)}
     app = App(engine(["hi", "hi"], passing))
 
     assert [ask(app) for _ in range(3)] == ["0", "hi", "hi"]
 
 
 def test_the_mock_that_answers_is_the_one_that_was_chosen() -> None:
-    app = App(engine(["hi", "hi"], {"hi": sequence(Entry(), at_end=AtEnd.PASS)}))
+    app = App(engine(["hi", "hi"], {"hi": sequence(ScriptEntry(), at_end=AtEnd.PASS)}))
 
     rules = [decide(app, asking()).match.rule for _ in range(2)]
 
@@ -126,7 +126,7 @@ def test_the_mock_that_answers_is_the_one_that_was_chosen() -> None:
 
 
 def test_a_mock_that_is_used_up_is_named_when_none_is_left() -> None:
-    app = App(engine(["hi"], {"hi": sequence(Entry(), at_end=AtEnd.PASS)}))
+    app = App(engine(["hi"], {"hi": sequence(ScriptEntry(), at_end=AtEnd.PASS)}))
     ask(app)
 
     assert ask(app) == "mock_not_found"
@@ -137,14 +137,16 @@ def test_a_mock_that_is_used_up_is_named_when_none_is_left() -> None:
 
 
 def test_the_echo_answers_when_none_is_left() -> None:
-    one = engine(["hi"], {"hi": sequence(Entry(), at_end=AtEnd.PASS)}, lambda prompt: "echoed")
+    one = engine(
+        ["hi"], {"hi": sequence(ScriptEntry(), at_end=AtEnd.PASS)}, lambda prompt: "echoed"
+    )
     app = App(one)
 
     assert [ask(app) for _ in range(2)] == ["0", "echoed"]
 
 
 def test_mocks_without_state_are_cached_and_ask_nothing() -> None:
-    app = App(engine(["hi", "ho"], {"hi": sequence(Entry(), at_end=AtEnd.PASS)}))
+    app = App(engine(["hi", "ho"], {"hi": sequence(ScriptEntry(), at_end=AtEnd.PASS)}))
     cache = app._engine.match_cache
     assert cache is not None
 
@@ -155,7 +157,7 @@ def test_mocks_without_state_are_cached_and_ask_nothing() -> None:
 
 @pytest.mark.parametrize("at_end", AtEnd)
 def test_a_match_that_depends_on_state_is_asked_for_each_time(at_end: AtEnd) -> None:
-    app = App(engine(["hi", "hi"], {"hi": sequence(Entry(3), at_end=at_end)}))
+    app = App(engine(["hi", "hi"], {"hi": sequence(ScriptEntry(3), at_end=at_end)}))
     for number in range(1, 7):
         assert not decide(app, asking()).match.reusable
         answered, *_ = app.own_store._answered.of("").values()
@@ -163,16 +165,16 @@ def test_a_match_that_depends_on_state_is_asked_for_each_time(at_end: AtEnd) -> 
 
 
 def test_state_survives_a_reload() -> None:
-    app = App(engine(["hi"], {"hi": sequence(Entry(), Entry())}))
+    app = App(engine(["hi"], {"hi": sequence(ScriptEntry(), ScriptEntry())}))
     assert ask(app) == "0"
 
-    app.use(engine(["hi"], {"hi": sequence(Entry(), Entry())}))
+    app.use(engine(["hi"], {"hi": sequence(ScriptEntry(), ScriptEntry())}))
 
     assert ask(app) == "1"
 
 
 def test_a_reset_begins_anew() -> None:
-    app = App(engine(["hi"], {"hi": sequence(Entry(), Entry())}))
+    app = App(engine(["hi"], {"hi": sequence(ScriptEntry(), ScriptEntry())}))
     assert ask(app) == "0"
 
     app.own_store.perform([Reset()], 0.0)
@@ -181,8 +183,8 @@ def test_a_reset_begins_anew() -> None:
 
 
 PLAY = {
-    "a": sequence(Entry(2), FAILING, Entry(None)),
-    "b": sequence(Entry(), Entry(), at_end=AtEnd.RESTART),
+    "a": sequence(ScriptEntry(2), FAILING, ScriptEntry(None)),
+    "b": sequence(ScriptEntry(), ScriptEntry(), at_end=AtEnd.RESTART),
     "c": sequence(FAILING, at_end=AtEnd.PASS),
 }
 CACHED, UNCACHED = (engine("abccd", dict(PLAY), reuse=reuse) for reuse in (True, False))
@@ -212,7 +214,7 @@ def said_in(one: Engine, store: LocalStore, session: str) -> Any:
 
 
 def test_each_session_has_a_script_of_its_own() -> None:
-    one, store = engine(["hi"], {"hi": sequence(Entry(), Entry())}), LocalStore()
+    one, store = engine(["hi"], {"hi": sequence(ScriptEntry(), ScriptEntry())}), LocalStore()
 
     answers = [said_in(one, store, session) for session in ("a", "b", COMMON, "a")]
 
@@ -221,7 +223,7 @@ def test_each_session_has_a_script_of_its_own() -> None:
 
 
 def test_a_request_after_the_end_of_its_session_is_refused() -> None:
-    one, store = engine(["hi"], {"hi": sequence(Entry(), Entry())}), LocalStore()
+    one, store = engine(["hi"], {"hi": sequence(ScriptEntry(), ScriptEntry())}), LocalStore()
     store.perform([EndSession("a")], 0.0)
 
     refusal = said_in(one, store, "a")["error"]
@@ -266,7 +268,7 @@ def test_a_store_is_asked_after_divided_work(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(matcher, "MAX_UNDIVIDED", 0)
     monkeypatch.setattr(matcher, "MAX_SMALL", 0)
     monkeypatch.setattr("mockllm.engine.mocks.MAX_STRAIGHT", -1)
-    app = App(engine(["hi"], {"hi": sequence(Entry(2), Entry())}))
+    app = App(engine(["hi"], {"hi": sequence(ScriptEntry(2), ScriptEntry())}))
 
     def said() -> Any:
         question = app.decide(asking())

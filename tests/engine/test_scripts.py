@@ -9,7 +9,7 @@ import pytest
 from mockllm import Config, OpenAIMock, ResponseEntry
 from mockllm.config.models import AnyMock
 from mockllm.engine.scripts import keys_of, script_of
-from mockllm.state.choosing import AtEnd, Entry, Script
+from mockllm.state.choosing import AtEnd, Script, ScriptEntry
 
 
 def mocks_of(*written: Any, field: str = "mocks") -> list[AnyMock]:
@@ -19,23 +19,23 @@ def mocks_of(*written: Any, field: str = "mocks") -> list[AnyMock]:
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ({"sequence": ["a", {"reply": "b", "times": 3}]}, Script((Entry(), Entry(3)))),
+        ({"sequence": ["a", {"reply": "b", "times": 3}]}, Script((ScriptEntry(), ScriptEntry(3)))),
         (
             {"sequence": [{"error": "overloaded", "times": 2}, {"reply": "a", "times": "always"}]},
-            Script((Entry(2, True), Entry(None))),
+            Script((ScriptEntry(2, True), ScriptEntry(None))),
         ),
-        ({"sequence": ["a"], "at_end": "pass"}, Script((Entry(),), AtEnd.PASS)),
+        ({"sequence": ["a"], "at_end": "pass"}, Script((ScriptEntry(),), AtEnd.PASS)),
         (
             {"sequence": ["a", "b"], "first": ["c", "d"], "at_end": "restart"},
-            Script((Entry(),) * 4, AtEnd.RESTART, restart_at=2),
+            Script((ScriptEntry(),) * 4, AtEnd.RESTART, restart_at=2),
         ),
         (
             {"reply": "a", "first": [{"error": "rate_limit"}, {"reply": "b", "retry": "next"}]},
-            Script((Entry(1, True), Entry(1, True), Entry(None))),
+            Script((ScriptEntry(1, True), ScriptEntry(1, True), ScriptEntry(None))),
         ),
         (
             {"error": "rate_limit", "first": ["a", {"times": 2}, {"retry": "same"}]},
-            Script((Entry(), Entry(2, True), Entry(), Entry(None, True))),
+            Script((ScriptEntry(), ScriptEntry(2, True), ScriptEntry(), ScriptEntry(None, True))),
         ),
     ],
 )

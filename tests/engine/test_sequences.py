@@ -19,7 +19,7 @@ from mockllm.engine.loading import load
 from mockllm.engine.matcher import MAX_SMALL
 from mockllm.exchange import Request
 from mockllm.state.attempts import Attempt
-from mockllm.state.choosing import AtEnd, Candidate, Chosen, Entry, Exhausted, Script
+from mockllm.state.choosing import AtEnd, Candidate, Chosen, Exhausted, Script, ScriptEntry
 from mockllm.state.operations import EndSession, Reset
 from mockllm.state.specification import History
 from tests.support.goldens import delivered
@@ -523,13 +523,13 @@ def mocks(draw: st.DrawFn) -> tuple[Json, str | None, Script | None]:
     """A mock as it is written, the text that it matches (None: any), and its script."""
     name = draw(st.sampled_from("pqrstuvwxyz")) + str(draw(st.integers(0, 999)))
     entries: list[Json] = []
-    script: list[Entry] = []
+    script: list[ScriptEntry] = []
     for place in range(draw(st.integers(1, 3))):
         times, fails = draw(st.integers(1, 2)), draw(st.booleans())
         said = {"error": {"status": 500 + place}} if fails else {"reply": f"say-{name}_{place}"}
         retry = draw(st.sampled_from([{}, {}, {"retry": "same"}, {"retry": "next"}]))
         entries.append({**said, **retry, "times": times})
-        script.append(Entry(times, retry.get("retry", "next" if fails else "same") == "next"))
+        script.append(ScriptEntry(times, retry.get("retry", "next" if fails else "same") == "next"))
     text = draw(st.sampled_from([None, *TEXTS]))
     match = {} if text is None else {"match": {"last_user": text}}
     at_end = draw(st.sampled_from(AtEnd))
@@ -541,7 +541,7 @@ def mocks(draw: st.DrawFn) -> tuple[Json, str | None, Script | None]:
         return (
             {**written, "reply": f"say-{name}_{len(entries)}", "first": entries},
             text,
-            Script((*script, Entry(None))),
+            Script((*script, ScriptEntry(None))),
         )
     restart_at = draw(st.integers(0, len(script) - 1)) if kind == "both" else 0
     written |= {"sequence": entries[restart_at:], "at_end": at_end.value}

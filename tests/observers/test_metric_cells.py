@@ -23,9 +23,9 @@ from mockllm.observers.metric_cells import (
     RUNNING,
     Histogram,
     Key,
-    Kind,
     NameTable,
-    Part,
+    ProcessCells,
+    RequestKind,
     RowCounts,
     base_of,
 )
@@ -94,20 +94,20 @@ def test_a_key_is_a_number_that_is_not_0(key: Key) -> None:
 
 def test_the_next_process_counts_on_in_the_series_and_rows_of_a_part() -> None:
     cells = memory()
-    key, kind = Key(1, 0, 0, False, 200, 2), Kind(7, 3, 10, 20, True, False)
+    key, kind = Key(1, 0, 0, False, 200, 2), RequestKind(7, 3, 10, 20, True, False)
     for _ in range(2):
-        part = Part(cells)
+        part = ProcessCells(cells)
         row = part.row(kind)
         assert row is not None
         cells[part.series(key)] += 1
         cells[row] += 5
 
-    assert [*Part(cells).counted()] == [(key.pack(), 2)]
-    assert [*Part(cells).rows()] == [RowCounts(kind, 10, 0, 0, 0)]
+    assert [*ProcessCells(cells).counted()] == [(key.pack(), 2)]
+    assert [*ProcessCells(cells).rows()] == [RowCounts(kind, 10, 0, 0, 0)]
 
 
 def test_what_has_no_room_is_counted_by_api_and_outcome() -> None:
-    part = Part(memory())
+    part = ProcessCells(memory())
     for mock in range(MAX_SERIES):
         part.series(part.admit(Key(1, 0, 0, False, 200, mock)))
 
@@ -118,7 +118,7 @@ def test_what_has_no_room_is_counted_by_api_and_outcome() -> None:
 
 
 def test_all_series_without_room_have_some() -> None:
-    part = Part(memory())
+    part = ProcessCells(memory())
     for mock in range(MAX_SERIES):
         part.series(part.admit(Key(1, 0, 0, False, 200, mock)))
 
@@ -138,7 +138,7 @@ def test_all_series_without_room_have_some() -> None:
 
 @given(
     st.builds(
-        Kind,
+        RequestKind,
         key=st.integers(1, 2**60),
         group=st.integers(0, NO_GROUP),
         input=st.integers(0, 2**53),
@@ -148,28 +148,28 @@ def test_all_series_without_room_have_some() -> None:
         vary=st.booleans(),
     )
 )
-def test_a_kind_is_read_as_it_was_written(kind: Kind) -> None:
-    assert Kind.unpack(kind.pack()) == kind
+def test_a_kind_is_read_as_it_was_written(kind: RequestKind) -> None:
+    assert RequestKind.unpack(kind.pack()) == kind
 
 
 def test_there_are_so_many_rows_and_no_more() -> None:
-    part = Part(memory())
-    rows = [part.row(Kind(1, 0, tokens, 0, False, False)) for tokens in range(MAX_ROWS + 1)]
+    part = ProcessCells(memory())
+    rows = [part.row(RequestKind(1, 0, tokens, 0, False, False)) for tokens in range(MAX_ROWS + 1)]
 
     assert rows[-1] is None
     assert len({*rows[:-1]}) == MAX_ROWS
-    assert part.row(Kind(1, 0, 0, 0, False, False)) == rows[0]
+    assert part.row(RequestKind(1, 0, 0, 0, False, False)) == rows[0]
 
 
 def test_tokens_that_no_cell_can_hold_have_no_row() -> None:
-    assert Part(memory()).row(Kind(1, 0, 1 << 64, 0, False, False)) is None
+    assert ProcessCells(memory()).row(RequestKind(1, 0, 1 << 64, 0, False, False)) is None
 
 
 # --- gauges ---------------------------------------------------------------------------------------
 
 
 def test_a_part_without_a_process_has_no_gauges() -> None:
-    part = Part(memory())
+    part = ProcessCells(memory())
     part.cells[ALIVE] = 1
     for group in (0, GROUPS - 1):
         part.cells[base_of(group) + RUNNING] = 3

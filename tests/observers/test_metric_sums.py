@@ -17,8 +17,8 @@ from mockllm.observers.metric_cells import (
     STOPPED,
     TTFT,
     Key,
-    Kind,
-    Part,
+    ProcessCells,
+    RequestKind,
     base_of,
 )
 from mockllm.observers.metric_sums import Requests, Sums, cumulative
@@ -27,8 +27,8 @@ CHAT = API_WORDS.index("chat")
 MATCHED = Key(CHAT, 0, 0, False, 200, 2)
 
 
-def part() -> Part:
-    return Part(memoryview(bytearray(PART_CELLS * 8)).cast("Q"))
+def part() -> ProcessCells:
+    return ProcessCells(memoryview(bytearray(PART_CELLS * 8)).cast("Q"))
 
 
 def test_the_parts_are_added_up() -> None:
@@ -48,7 +48,7 @@ def test_the_parts_are_added_up() -> None:
 
 def test_a_row_counts_as_its_requests_would_one_by_one() -> None:
     one = part()
-    row = one.row(Kind(MATCHED.pack(), 0, 7, 3, True, False))
+    row = one.row(RequestKind(MATCHED.pack(), 0, 7, 3, True, False))
     assert row is not None
     one.cells[row], one.cells[row + 1] = 4, 2_000_000
 
@@ -66,7 +66,7 @@ def test_a_row_counts_as_its_requests_would_one_by_one() -> None:
 
 def test_tokens_that_vary_are_added_up_in_their_row() -> None:
     one, expected = part(), [0] * PART_CELLS
-    row = one.row(Kind(MATCHED.pack(), 0, 4, 2, False, False, vary=True))
+    row = one.row(RequestKind(MATCHED.pack(), 0, 4, 2, False, False, vary=True))
     assert row is not None
     for place, value in enumerate((2, 0, 30, 7)):
         one.cells[row + place] = value

@@ -28,7 +28,7 @@ from mockllm.observers.metric_cells import (
 )
 from mockllm.observers.metric_sums import Requests, cumulative
 from mockllm.observers.metrics import MAX_LABEL
-from mockllm.observers.usage import MAX_TOKENS, Counts, read_complete_counts, read_counts
+from mockllm.observers.usage import MAX_TOKENS, AnswerUsage, read_complete_counts, read_counts
 from mockllm.providers import APIS
 from mockllm.providers.api import API
 from mockllm.providers.counts import count
@@ -200,7 +200,7 @@ def test_the_tokens_of_a_response_are_the_first_of_its_usage_that_are_numbers(
     )
     cached = 0 if prompt is None else sum(known.get(name, 0) for name in CACHED_NAMES)
 
-    assert read_complete_counts({"usage": usage, **ending}) == Counts(
+    assert read_complete_counts({"usage": usage, **ending}) == AnswerUsage(
         min((prompt or 0) + cached, MAX_TOKENS),
         min(output or 0, MAX_TOKENS),
         prompt is not None,
@@ -281,7 +281,7 @@ def test_the_tokens_of_an_answer_that_is_made_are_those_that_were_rendered(
     (api,) = (api for api in APIS if api.word == word)
     completed = read_counts(api, match.answer.response)
 
-    def read_anew(api: API, response: object) -> Counts:
+    def read_anew(api: API, response: object) -> AnswerUsage:
         raise AssertionError("the response is completed anew")
 
     monkeypatch.setattr(metrics, "read_counts", read_anew)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mockllm.observers.subjects import subjects_of
-from mockllm.observers.verification import Progress
-from mockllm.state.choosing import AtEnd, Entry, Script
+from mockllm.observers.verification import ScriptProgress
+from mockllm.state.choosing import AtEnd, Script, ScriptEntry
 from tests.support import sequences
 from tests.support.observed import Observed
 from tests.support.served import chat_mock, chat_saying
@@ -32,28 +32,28 @@ def test_mocks_with_one_name_are_one_mock() -> None:
 
 def test_a_script_knows_what_is_due_and_when_it_is_used_up() -> None:
     scripts = {
-        "ends": Script((Entry(2), Entry())),
-        "passes": Script((Entry(),), AtEnd.PASS),
-        "goes on": Script((Entry(), Entry(None))),
-        "restarts": Script((Entry(), Entry()), AtEnd.RESTART),
+        "ends": Script((ScriptEntry(2), ScriptEntry())),
+        "passes": Script((ScriptEntry(),), AtEnd.PASS),
+        "goes on": Script((ScriptEntry(), ScriptEntry(None))),
+        "restarts": Script((ScriptEntry(), ScriptEntry()), AtEnd.RESTART),
     }
     engine = sequences.engine(
         list(scripts), {name: (script, ["a", "b"]) for name, script in scripts.items()}
     )
 
-    def progress(given: int) -> dict[str, Progress | None]:
+    def progress(given: int) -> dict[str, ScriptProgress | None]:
         found = subjects_of(engine.tables, lambda key: given)
         return {name: found[name].progress for name in scripts}
 
     assert progress(0) == {
-        "ends": Progress(0, 1, 2, used_up=False),
-        "passes": Progress(0, 1, 1, used_up=False),
-        "goes on": Progress(0, 1, 2, used_up=False),
-        "restarts": Progress(0, 1, 2, used_up=False),
+        "ends": ScriptProgress(0, 1, 2, used_up=False),
+        "passes": ScriptProgress(0, 1, 1, used_up=False),
+        "goes on": ScriptProgress(0, 1, 2, used_up=False),
+        "restarts": ScriptProgress(0, 1, 2, used_up=False),
     }
     assert progress(3) == {
-        "ends": Progress(3, None, 2, used_up=True),
-        "passes": Progress(3, None, 1, used_up=True),
-        "goes on": Progress(3, 2, 2, used_up=True),
-        "restarts": Progress(3, 2, 2, used_up=True),
+        "ends": ScriptProgress(3, None, 2, used_up=True),
+        "passes": ScriptProgress(3, None, 1, used_up=True),
+        "goes on": ScriptProgress(3, 2, 2, used_up=True),
+        "restarts": ScriptProgress(3, 2, 2, used_up=True),
     }

@@ -12,7 +12,7 @@ from mockllm.observers.journal import Journal
 from mockllm.observers.subjects import subjects_of
 from mockllm.observers.verification import (
     MAX_LISTED,
-    Progress,
+    ScriptProgress,
     Subject,
     Times,
     calls_among,
@@ -178,7 +178,7 @@ def test_a_request_that_matches_too_names_the_mock_that_was_first() -> None:
 
 def test_a_script_says_which_entry_is_due() -> None:
     observed = after()
-    script = subject(observed, "ask")._replace(progress=Progress(2, 2, 3, used_up=False))
+    script = subject(observed, "ask")._replace(progress=ScriptProgress(2, 2, 3, used_up=False))
 
     failure = verification.wrong_number(observed.journal.read(), script, Times(exactly=3))
 
@@ -344,7 +344,7 @@ def test_a_journal_that_lost_requests_cannot_tell_that_none_was_unmatched() -> N
 def test_all_called_names_the_mocks_without_a_call() -> None:
     observed = after("Paris")
     mocks = [subject(observed, name) for name in ("ask", "tell", "busy")]
-    half = mocks[1]._replace(progress=Progress(1, 2, 3, used_up=False))
+    half = mocks[1]._replace(progress=ScriptProgress(1, 2, 3, used_up=False))
 
     failure = verification.not_called(observed.journal.read(), [mocks[0], half, mocks[2]])
 

@@ -17,7 +17,7 @@ from mockllm.replies.anatomy import (
     PIECE,
     Event,
     Joined,
-    Said,
+    SaidMember,
     StreamReading,
     entries_of,
     find_words,
@@ -108,8 +108,8 @@ def test_very_many_words_are_found_in_one_pass() -> None:
 
 
 def test_words_that_are_not_in_order_are_found() -> None:
-    def backwards(answer: dict[str, Any]) -> list[Said]:
-        return [Said("content", f"words {number}") for number in reversed(range(5_000))]
+    def backwards(answer: dict[str, Any]) -> list[SaidMember]:
+        return [SaidMember("content", f"words {number}") for number in reversed(range(5_000))]
 
     body = Noted(chat(*(f"words {number}" for number in range(5_000))))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mockllm.exchange import PoolRule
 from mockllm.replies.lanes import Lane
-from mockllm.replies.pools import Admission, Pool, SharedPool, factor, share
+from mockllm.replies.pools import Pool, PoolAdmission, SharedPool, factor, share
 
 RULE = PoolRule("p", concurrency=3, queue=1, slowdown=3.0)
 
@@ -36,7 +36,7 @@ def test_a_pool_has_places_and_a_queue() -> None:
 
     found = [filled.enter(item, 0.0) for item in "abcde"]
 
-    assert found == [*[Admission.RUNS] * 3, Admission.WAITS, Admission.REFUSED]
+    assert found == [*[PoolAdmission.RUNS] * 3, PoolAdmission.WAITS, PoolAdmission.REFUSED]
     assert (filled.running, filled.waiting) == (3, 1)
 
 
@@ -58,7 +58,7 @@ def test_one_that_leaves_the_queue_frees_its_place_there() -> None:
 
     assert filled.leave("d", 0.0) is None
     assert filled.leave("d", 0.0) is None
-    assert filled.enter("e", 0.0) is Admission.WAITS
+    assert filled.enter("e", 0.0) is PoolAdmission.WAITS
     assert filled.leave("a", 0.0) == "e"
 
 
@@ -115,7 +115,7 @@ def test_there_are_never_more_answers_than_places(moves: list[tuple[str, bool]])
     inside: list[str] = []  # in order of arrival
     for item, enters in moves:
         if enters and item not in inside:
-            if filled.enter(item, 0.0) is not Admission.REFUSED:
+            if filled.enter(item, 0.0) is not PoolAdmission.REFUSED:
                 inside.append(item)
         elif not enters:
             was_running = item in inside[:3]
@@ -135,7 +135,7 @@ def test_there_are_never_more_answers_than_places(moves: list[tuple[str, bool]])
 def test_answers_of_a_shared_pool_wait_until_they_are_let_run() -> None:
     pool: SharedPool[str] = SharedPool(RULE, Lane(0.0), Lane(0.0))
 
-    assert [pool.enter(item, 0.0) for item in "abcd"] == [Admission.WAITS] * 4
+    assert [pool.enter(item, 0.0) for item in "abcd"] == [PoolAdmission.WAITS] * 4
     pool.run("b", 0.0)
     pool.run("a", 0.0)
     pool.leave("a", 0.0)

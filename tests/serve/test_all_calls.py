@@ -20,7 +20,7 @@ from mockllm.exchange import Request
 from mockllm.observers import verification
 from mockllm.observers.journal import Journal
 from mockllm.observers.reading import Reading
-from mockllm.observers.selection import Selection
+from mockllm.observers.selection import CallSelection
 from mockllm.observers.subjects import subjects_of
 from mockllm.observers.verification import Times
 from mockllm.serve import all_calls, process_calls, rounds
@@ -281,8 +281,8 @@ async def _compare(history: list[Any], max_entries: int) -> None:
                     path = f"/session/{second}{CHAT}" if second else CHAT
                     one.ask(request(path, chat_request(first)))
                 case "clear":
-                    await worker.calls.clear(Selection(first, unmatched=second))
-                    assert [*Selection(first, unmatched=second).drop_from(one.journal)] == []
+                    await worker.calls.clear(CallSelection(first, unmatched=second))
+                    assert [*CallSelection(first, unmatched=second).drop_from(one.journal)] == []
                 case "replace":
                     workers[place] = await successor_of(worker, max_entries=max_entries)
                     await worker.peers.hand_over()
@@ -325,11 +325,11 @@ async def test_calls_are_dropped_everywhere(workers: list[Worker]) -> None:
             worker.say("nobody", session=session)
     assert len(await workers[0].texts()) == 12
 
-    await workers[1].calls.clear(Selection("a"))
+    await workers[1].calls.clear(CallSelection("a"))
     assert [len(await worker.texts()) for worker in workers] == [6] * 3
-    await workers[2].calls.clear(Selection(unmatched=True))
+    await workers[2].calls.clear(CallSelection(unmatched=True))
     assert [await worker.texts() for worker in workers] == [["the weather"] * 3] * 3
-    await workers[0].calls.clear(Selection(mock="weather", api="chat"))
+    await workers[0].calls.clear(CallSelection(mock="weather", api="chat"))
     assert [await worker.texts() for worker in workers] == [[]] * 3
 
 
@@ -417,8 +417,8 @@ async def test_what_was_dropped_meanwhile_does_not_come_back(
     workers[1].say("the weather")
     go_on = workers[1].hang()
 
-    await workers[0].calls.clear(Selection("a"))
-    await workers[0].calls.clear(Selection(unmatched=False))
+    await workers[0].calls.clear(CallSelection("a"))
+    await workers[0].calls.clear(CallSelection(unmatched=False))
     workers[1].say("nobody", session="a")
     workers[1].say("the weather")
     go_on()
@@ -446,10 +446,10 @@ async def test_calls_that_died_with_a_process_are_told_of(workers: list[Worker])
     workers[2].calls.forget("later", workers[2].calls.last_number)
     assert (await workers[0].read("later")).missing == ""
     assert (await workers[0].read("a")).missing != ""
-    await workers[2].calls.clear(Selection("a"))
+    await workers[2].calls.clear(CallSelection("a"))
     assert (await workers[0].read("a")).missing == ""
     assert (await workers[0].read()).missing != ""
-    await workers[0].calls.clear(Selection())
+    await workers[0].calls.clear(CallSelection())
     assert (await workers[2].read()).missing == ""
     assert await workers[2].fail(Times(exactly=0)) is None
 
@@ -457,7 +457,7 @@ async def test_calls_that_died_with_a_process_are_told_of(workers: list[Worker])
 async def test_calls_that_were_dropped_do_not_die(workers: list[Worker]) -> None:
     workers[1].say("x", session="a")
     workers[1].say("x")
-    await workers[0].calls.clear(Selection("a"))
+    await workers[0].calls.clear(CallSelection("a"))
     assert workers[0].peers._place.switchboard.bury(1, os.getpid()) == 1
 
 

@@ -26,7 +26,7 @@ from mockllm.serve import distant_responses, redis_store
 from mockllm.serve.distant_responses import DistantResponses
 from mockllm.serve.peer_messages import pack_responses
 from mockllm.serve.redis_address import RedisAddress
-from mockllm.serve.redis_link import Script
+from mockllm.serve.redis_link import RedisScript
 from mockllm.serve.redis_store import Member, RedisStore
 from mockllm.serve.turns import Turns
 from mockllm.state.operations import EndSession
@@ -367,7 +367,7 @@ async def test_a_large_response_is_packed_in_pieces_soon(store: bool) -> None:
     written: list[bytes] = []
 
     class Runner:
-        async def run(self, script: Script, arguments: Sequence[bytes]) -> None:
+        async def run(self, script: RedisScript, arguments: Sequence[bytes]) -> None:
             written.extend(arguments)
 
     app = App(Engine(load(Config.from_dict({"mocks": [{"reply": "ok"}]}))))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mockllm.observers.selection import Selection
+from mockllm.observers.selection import CallSelection
 from mockllm.serve.own_calls import OwnCalls
 from mockllm.serve.peers import Switchboard, WorkerPlace
 from mockllm.serve.process_journal import NO_SOCKETS, record
@@ -30,7 +30,7 @@ async def test_the_only_process_has_all_calls() -> None:
     assert not await calls.wait(None, 3, 0.001)
     calls.forget("", 1)
     assert len(observed.journal) == 1
-    await calls.clear(Selection(api="chat"))
+    await calls.clear(CallSelection(api="chat"))
     assert len(observed.journal) == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 from mockllm.engine.limiting import ALL, Sent
 from mockllm.exchange import Ending, EndingKind, Reply, Step
 from mockllm.http1.framing import frames
-from mockllm.serve.progress import Progress
+from mockllm.serve.progress import BodyProgress
 from tests.support.manual_time import pacing
 
 HEADERS = ((b"content-type", b"text/plain"),)
@@ -20,7 +20,7 @@ WHOLE = Reply(200, HEADERS, (Step(tuple(PARTS)),))
 
 def sent(reply: Reply, taken: int) -> Sent:
     """What was sent of a reply when so many of its frames were taken, all but the last of them."""
-    progress = Progress(frames(reply))
+    progress = BodyProgress(frames(reply))
     upcoming = None
     for _ in range(taken + 1):
         upcoming = next(progress, None)
@@ -50,7 +50,7 @@ def test_the_tokens_of_a_paced_stream_are_those_of_its_frames(taken: int, tokens
 
 def test_an_answer_that_is_cut_has_the_share_before_the_cut() -> None:
     cut = Reply(200, HEADERS, WHOLE.steps, Ending(EndingKind.CUT, 250))
-    progress = Progress(frames(cut))
+    progress = BodyProgress(frames(cut))
 
     assert len(list(progress)) == 3
     assert progress.sent(cut, ()) == Sent(0.25)
@@ -66,7 +66,7 @@ def test_each_event_of_a_stream_of_unknown_size_is_a_token(taken: int, tokens: i
 def test_a_pause_in_a_stream_is_no_token() -> None:
     lazy = Reply.lazy_stream(200, HEADERS, lambda: [b"one", iter([b"two"])])
 
-    progress = Progress(frames(lazy))
+    progress = BodyProgress(frames(lazy))
     taken = [next(progress).data for _ in range(3)]
 
     assert taken[1:] == [b"3\r\none\r\n", b""]

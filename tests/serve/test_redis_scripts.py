@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mockllm.serve.redis_scripts import LIFETIME
 from mockllm.state import attempts, draws, rate_limits, sessions, values
 from mockllm.state.attempts import Attempt
-from mockllm.state.choosing import Candidate, Chosen, Entry, Script
+from mockllm.state.choosing import Candidate, Chosen, Script, ScriptEntry
 from mockllm.state.operations import (
     Admit,
     BeginSession,
@@ -136,7 +136,7 @@ def test_every_operation_is_that_of_the_store_of_one_process(
 
 # --- What it leaves in Redis ----------------------------------------------------------------------
 
-SCRIPT = (Candidate("a", Script((Entry(9),))),)
+SCRIPT = (Candidate("a", Script((ScriptEntry(9),))),)
 
 
 def everything(session: str) -> tuple[Operation, ...]:

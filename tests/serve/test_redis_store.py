@@ -21,7 +21,7 @@ from mockllm.serve.redis_scripts import MAX_SILENCE
 from mockllm.serve.redis_standing import MAX_FAILURES
 from mockllm.serve.redis_store import Member, RedisStore
 from mockllm.state.attempts import Attempt
-from mockllm.state.choosing import Candidate, Chosen, Entry, Script
+from mockllm.state.choosing import Candidate, Chosen, Script, ScriptEntry
 from mockllm.state.draws import Draws
 from mockllm.state.operations import (
     Admit,
@@ -54,7 +54,7 @@ from tests.support.redis_servers import (
 
 pytestmark = [pytest.mark.anyio, needs_redis]
 
-NEXT = Choose(COMMON, (Candidate("a", Script((Entry(99),))),))
+NEXT = Choose(COMMON, (Candidate("a", Script((ScriptEntry(99),))),))
 LIMIT = Charge("requests", Limit(2, 60.0))
 TIMEOUT = 0.2  # seconds; short, because some tests wait for it
 STOPPED = 2.0  # seconds

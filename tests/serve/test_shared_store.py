@@ -17,7 +17,7 @@ from mockllm.serve.shared_lock import SharedLock
 from mockllm.serve.shared_maps import SharedMaps
 from mockllm.serve.shared_state import SharedState
 from mockllm.serve.shared_store import SharedStore
-from mockllm.state.choosing import Candidate, Chosen, Entry, Exhausted, Script
+from mockllm.state.choosing import Candidate, Chosen, Exhausted, Script, ScriptEntry
 from mockllm.state.operations import (
     Admit,
     BeginSession,
@@ -87,7 +87,7 @@ store.perform([Leave("2"), Leave("1")], 0.0)
 print("left", flush=True)
 sys.stdin.read()
 """
-CANDIDATES = (Candidate("a", Script((Entry(), Entry(), Entry()))),)
+CANDIDATES = (Candidate("a", Script((ScriptEntry(), ScriptEntry(), ScriptEntry()))),)
 NEXT = Choose("", CANDIDATES)
 
 

@@ -24,7 +24,15 @@ import pytest
 
 from mockllm.state import attempts, rate_limits, sessions, values
 from mockllm.state.attempts import Attempt
-from mockllm.state.choosing import NONE_LEFT, AtEnd, Candidate, Chosen, Entry, Exhausted, Script
+from mockllm.state.choosing import (
+    NONE_LEFT,
+    AtEnd,
+    Candidate,
+    Chosen,
+    Exhausted,
+    Script,
+    ScriptEntry,
+)
 from mockllm.state.operations import (
     Admit,
     BeginSession,
@@ -54,14 +62,14 @@ from mockllm.state.rate_limits import Charge, Limit, Limited, Spent
 from mockllm.state.sessions import COMMON, MAX_UNUSED, STAYS_ENDED
 
 BODY, OTHER_BODY = b"a" * 16, b"b" * 16
-FAILING = Entry(advances_retry=True)
+FAILING = ScriptEntry(advances_retry=True)
 
 
 def mock(
-    key: str = "a", *entries: Entry, at_end: AtEnd = AtEnd.FAIL, restart_at: int = 0
+    key: str = "a", *entries: ScriptEntry, at_end: AtEnd = AtEnd.FAIL, restart_at: int = 0
 ) -> Candidate:
     """A candidate with a script of two entries, unless others are given."""
-    return Candidate(key, Script(entries or (Entry(), Entry()), at_end, restart_at))
+    return Candidate(key, Script(entries or (ScriptEntry(), ScriptEntry()), at_end, restart_at))
 
 
 FALLBACK = Candidate("fallback")
@@ -113,7 +121,7 @@ class StoreContract:
         ]
 
     def test_the_next_candidate_answers_after_one_that_passes(self) -> None:
-        candidates = (mock("a", Entry(2), at_end=AtEnd.PASS), mock("b", Entry()))
+        candidates = (mock("a", ScriptEntry(2), at_end=AtEnd.PASS), mock("b", ScriptEntry()))
 
         assert [self.choose(*candidates) for _ in range(4)] == [
             Chosen(0, 0, 1),
@@ -123,7 +131,7 @@ class StoreContract:
         ]
 
     def test_a_mock_without_state_answers_for_ever(self) -> None:
-        candidates = (mock("a", Entry(), at_end=AtEnd.PASS), FALLBACK)
+        candidates = (mock("a", ScriptEntry(), at_end=AtEnd.PASS), FALLBACK)
 
         results = [self.choose(*candidates) for _ in range(3)]
 
@@ -131,8 +139,8 @@ class StoreContract:
 
     def test_nothing_is_left_when_every_candidate_passes(self) -> None:
         candidates = (
-            mock("a", Entry(), at_end=AtEnd.PASS),
-            mock("b", Entry(), at_end=AtEnd.PASS),
+            mock("a", ScriptEntry(), at_end=AtEnd.PASS),
+            mock("b", ScriptEntry(), at_end=AtEnd.PASS),
         )
 
         results = [self.choose(*candidates) for _ in range(3)]
@@ -140,28 +148,30 @@ class StoreContract:
         assert results == [Chosen(0, 0, 1), Chosen(1, 0, 1), NONE_LEFT]
 
     def test_a_sequence_repeats_its_last_entry(self) -> None:
-        repeating = mock("a", Entry(), Entry(), at_end=AtEnd.REPEAT)
+        repeating = mock("a", ScriptEntry(), ScriptEntry(), at_end=AtEnd.REPEAT)
 
         results = [self.choose(repeating) for _ in range(4)]
 
         assert results == [Chosen(0, entry, 1 + n) for n, entry in enumerate([0, 1, 1, 1])]
 
     def test_a_sequence_restarts(self) -> None:
-        restarting = mock("a", Entry(), Entry(2), at_end=AtEnd.RESTART)
+        restarting = mock("a", ScriptEntry(), ScriptEntry(2), at_end=AtEnd.RESTART)
 
         results = [self.choose(restarting) for _ in range(6)]
 
         assert results == [Chosen(0, entry, 1 + n) for n, entry in enumerate([0, 1, 1, 0, 1, 1])]
 
     def test_entries_that_come_first_are_left_out_of_a_restart(self) -> None:
-        restarting = mock("a", Entry(), Entry(), Entry(), at_end=AtEnd.RESTART, restart_at=1)
+        restarting = mock(
+            "a", ScriptEntry(), ScriptEntry(), ScriptEntry(), at_end=AtEnd.RESTART, restart_at=1
+        )
 
         results = [self.choose(restarting) for _ in range(5)]
 
         assert results == [Chosen(0, entry, 1 + n) for n, entry in enumerate([0, 1, 2, 1, 2])]
 
     def test_an_entry_given_always_never_ends(self) -> None:
-        first = mock("a", Entry(2), Entry(None))
+        first = mock("a", ScriptEntry(2), ScriptEntry(None))
 
         results = [self.choose(first) for _ in range(4)]
 
@@ -186,7 +196,7 @@ class StoreContract:
         assert self.choose() == Chosen(0, 1, 2)
 
     def test_a_marked_retry_of_an_entry_that_advances_takes_the_next(self) -> None:
-        failing = mock("a", Entry(2, advances_retry=True), Entry())
+        failing = mock("a", ScriptEntry(2, advances_retry=True), ScriptEntry())
 
         results = [self.choose(failing, retry=retry) for retry in (0, 1, 2, 3)]
 
@@ -225,7 +235,7 @@ class StoreContract:
         assert self.choose(retry=1) == Chosen(0, 1, 2, repeated=True)
 
     def test_equal_requests_that_are_retried_together_get_each_place_once_more(self) -> None:
-        places = mock("a", *[Entry()] * 9)
+        places = mock("a", *[ScriptEntry()] * 9)
         for _ in range(3):
             self.choose(places)
 
@@ -236,7 +246,7 @@ class StoreContract:
         assert self.choose(places) == Chosen(0, 3, 4)
 
     def test_retries_of_different_counts_repeat_their_own_attempts(self) -> None:
-        places = mock("a", *[Entry()] * 9)
+        places = mock("a", *[ScriptEntry()] * 9)
         self.choose(places)
         self.choose(places, retry=1)  # of the first client
         self.choose(places)  # the second one's first attempt
@@ -251,7 +261,7 @@ class StoreContract:
         assert self.choose(retry=3) == Chosen(0, 0, 1, repeated=True)
 
     def test_an_exhausted_attempt_leaves_nothing_to_repeat(self) -> None:
-        once = mock("a", Entry())
+        once = mock("a", ScriptEntry())
         self.choose(once)
         self.choose(once)
 
@@ -264,7 +274,7 @@ class StoreContract:
         assert self.choose(retry=1) == Chosen(0, 1, 2)
 
     def test_an_attempt_that_took_nothing_does_not_hide_one_of_another_client(self) -> None:
-        places = mock("a", *[Entry()] * 9)
+        places = mock("a", *[ScriptEntry()] * 9)
         self.choose(places)
         self.perform(TakeNothing(COMMON, Attempt(BODY)))
 
@@ -280,7 +290,7 @@ class StoreContract:
 
     def test_an_operation_that_refuses_leaves_the_attempts_behind_it_nothing(self) -> None:
         self.choose(body=BODY)
-        once = mock("once", Entry(), at_end=AtEnd.PASS)
+        once = mock("once", ScriptEntry(), at_end=AtEnd.PASS)
         self.perform(Choose(COMMON, (once,)))
 
         question = (Choose(COMMON, (once,)), Choose(COMMON, (mock(),), Attempt(BODY)))
@@ -295,19 +305,19 @@ class StoreContract:
 
     def test_a_mock_keeps_its_place_when_its_entries_change(self) -> None:
         for _ in range(2):
-            self.choose(mock("a", Entry(), Entry(), Entry()))
+            self.choose(mock("a", ScriptEntry(), ScriptEntry(), ScriptEntry()))
 
-        assert self.choose(mock("a", Entry(5)), retry=1) == Chosen(0, 0, 2, repeated=True)
-        assert self.choose(mock("a", Entry(5))) == Chosen(0, 0, 3)
+        assert self.choose(mock("a", ScriptEntry(5)), retry=1) == Chosen(0, 0, 2, repeated=True)
+        assert self.choose(mock("a", ScriptEntry(5))) == Chosen(0, 0, 3)
 
     def test_a_place_that_a_mock_has_no_more_is_not_repeated(self) -> None:
         for _ in range(3):
-            self.choose(mock("a", Entry(3)))
+            self.choose(mock("a", ScriptEntry(3)))
 
-        assert self.choose(mock("a", Entry()), retry=1) == Exhausted(0, 3)
+        assert self.choose(mock("a", ScriptEntry()), retry=1) == Exhausted(0, 3)
 
     def test_a_mock_that_had_no_state_is_not_repeated_with_one(self) -> None:
-        passes = mock("a", Entry(), at_end=AtEnd.PASS)
+        passes = mock("a", ScriptEntry(), at_end=AtEnd.PASS)
         self.choose(passes, Candidate("b"))
         assert self.choose(passes, Candidate("b")) == Chosen(1)
 
@@ -410,7 +420,7 @@ class StoreContract:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(attempts, "MAX_ATTEMPTS", 2)
-        places = mock("a", Entry(9))
+        places = mock("a", ScriptEntry(9))
         for _ in range(3):
             self.choose(places)
 
@@ -424,7 +434,7 @@ class StoreContract:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(attempts, "MAX_PER_SESSION", 2)
-        places, bodies = mock("a", Entry(9)), [name * 16 for name in (b"a", b"b", b"a", b"c")]
+        places, bodies = mock("a", ScriptEntry(9)), [name * 16 for name in (b"a", b"b", b"a", b"c")]
         for body in bodies:
             self.choose(places, body=body)
 
@@ -436,7 +446,7 @@ class StoreContract:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(attempts, "MAX_KEPT", 3)
-        places = mock("a", Entry(9))
+        places = mock("a", ScriptEntry(9))
         for session in ("s", "t", "s", "t"):
             self.choose(places, session=session)
 
@@ -729,8 +739,8 @@ class SessionsContract(StoreContract):
 
     def test_answers_are_counted_in_a_session_or_where_most_were_given(self) -> None:
         for session in ("", "s", "s"):
-            self.choose(mock("a", Entry(9)), session=session)
-        self.choose(mock("a", Entry(9)), session="s", retry=1)
+            self.choose(mock("a", ScriptEntry(9)), session=session)
+        self.choose(mock("a", ScriptEntry(9)), session="s", retry=1)
         self.choose(mock("b"))
 
         keys = ("a", "b", "unknown")

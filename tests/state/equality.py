@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from mockllm.state import attempts, draws, rate_limits, sessions, values
 from mockllm.state.attempts import Attempt
-from mockllm.state.choosing import AtEnd, Candidate, Entry, Script
+from mockllm.state.choosing import AtEnd, Candidate, Script, ScriptEntry
 from mockllm.state.operations import (
     Admit,
     BeginSession,
@@ -74,11 +74,11 @@ _seconds = st.sampled_from([0.0, 1.0, 7.5, STAYS_ENDED, MAX_UNUSED])
 _scripts = st.sampled_from(
     [
         None,
-        Script((Entry(), Entry())),
-        Script((Entry(2, advances_retry=True), Entry()), AtEnd.PASS),
-        Script((Entry(), Entry(2)), AtEnd.RESTART, restart_at=1),
-        Script((Entry(), Entry(None))),
-        Script((Entry(),), AtEnd.REPEAT),
+        Script((ScriptEntry(), ScriptEntry())),
+        Script((ScriptEntry(2, advances_retry=True), ScriptEntry()), AtEnd.PASS),
+        Script((ScriptEntry(), ScriptEntry(2)), AtEnd.RESTART, restart_at=1),
+        Script((ScriptEntry(), ScriptEntry(None))),
+        Script((ScriptEntry(),), AtEnd.REPEAT),
     ]
 )
 _candidates = st.lists(

@@ -11,16 +11,16 @@ from mockllm.state.choosing import (
     AtEnd,
     Candidate,
     Chosen,
-    Entry,
     Exhausted,
     Script,
+    ScriptEntry,
     choose,
     repeat,
 )
 from mockllm.state.specification import list_of
 from tests.state.scripts import scripts
 
-ALWAYS = Entry(None)
+ALWAYS = ScriptEntry(None)
 
 
 # --- Scripts --------------------------------------------------------------------------------------
@@ -37,19 +37,21 @@ def test_the_place_in_a_script_is_that_in_the_list_of_its_entries(
 
 @pytest.mark.parametrize("at_end", [AtEnd.FAIL, AtEnd.PASS])
 def test_a_script_without_an_entry_left_is_over(at_end: AtEnd) -> None:
-    script = Script((Entry(2), Entry()), at_end)
+    script = Script((ScriptEntry(2), ScriptEntry()), at_end)
 
     assert [script.entry_at(taken) for taken in range(5)] == [0, 0, 1, None, None]
 
 
 def test_a_large_number_of_times_costs_no_memory() -> None:
-    script = Script((Entry(10**18), Entry()))
+    script = Script((ScriptEntry(10**18), ScriptEntry()))
 
     assert [script.entry_at(taken) for taken in (0, 10**18 - 1, 10**18)] == [0, 0, 1]
 
 
-@pytest.mark.parametrize("entries", [(ALWAYS, Entry()), (Entry(0),), (Entry(-1), ALWAYS)])
-def test_a_script_that_no_list_describes_is_refused(entries: tuple[Entry, ...]) -> None:
+@pytest.mark.parametrize(
+    "entries", [(ALWAYS, ScriptEntry()), (ScriptEntry(0),), (ScriptEntry(-1), ALWAYS)]
+)
+def test_a_script_that_no_list_describes_is_refused(entries: tuple[ScriptEntry, ...]) -> None:
     with pytest.raises(AssertionError):
         Script(entries)
 
@@ -57,14 +59,14 @@ def test_a_script_that_no_list_describes_is_refused(entries: tuple[Entry, ...]) 
 @pytest.mark.parametrize("restart_at", [-1, 1])
 def test_a_script_restarts_at_one_of_its_entries(restart_at: int) -> None:
     with pytest.raises(AssertionError):
-        Script((Entry(),), AtEnd.RESTART, restart_at)
+        Script((ScriptEntry(),), AtEnd.RESTART, restart_at)
 
 
 # --- Choosing -------------------------------------------------------------------------------------
 
 
 def test_the_first_candidate_whose_script_is_not_over_is_chosen() -> None:
-    once = Script((Entry(),), AtEnd.PASS)
+    once = Script((ScriptEntry(),), AtEnd.PASS)
     candidates = (Candidate("a", once), Candidate("b", once), Candidate("c"))
 
     assert choose(candidates, Counter[str]()) == Chosen(0, 0, 1)
@@ -74,7 +76,7 @@ def test_the_first_candidate_whose_script_is_not_over_is_chosen() -> None:
 
 
 def test_an_exhausted_mock_lets_no_later_one_answer() -> None:
-    candidates = (Candidate("a", Script((Entry(3),))), Candidate("b"))
+    candidates = (Candidate("a", Script((ScriptEntry(3),))), Candidate("b"))
 
     assert choose(candidates, Counter({"a": 3})) == Exhausted(0, 3)
 
@@ -83,13 +85,13 @@ def test_an_exhausted_mock_lets_no_later_one_answer() -> None:
 
 
 def test_a_retry_repeats_the_place_of_its_mock() -> None:
-    candidates = (Candidate("a"), Candidate("b", Script((Entry(2), Entry()))))
+    candidates = (Candidate("a"), Candidate("b", Script((ScriptEntry(2), ScriptEntry()))))
 
     assert repeat(candidates, "b", 3) == Chosen(1, 1, 3, repeated=True)
 
 
 def test_a_retry_does_not_repeat_an_entry_that_advances_it() -> None:
-    candidates = (Candidate("a", Script((Entry(2, advances_retry=True), Entry()))),)
+    candidates = (Candidate("a", Script((ScriptEntry(2, advances_retry=True), ScriptEntry()))),)
 
     assert repeat(candidates, "a", 2) is None
     assert repeat(candidates, "a", 3) == Chosen(0, 1, 3, repeated=True)

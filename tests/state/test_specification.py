@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from mockllm.state.attempts import Attempt
-from mockllm.state.choosing import AtEnd, Candidate, Chosen, Entry, Exhausted, Script
+from mockllm.state.choosing import AtEnd, Candidate, Chosen, Exhausted, Script, ScriptEntry
 from mockllm.state.rate_limits import Limit
 from mockllm.state.specification import History, Ledger, list_of
 
-TWICE, ONCE = Entry(2), Entry()
+TWICE, ONCE = ScriptEntry(2), ScriptEntry()
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_script_is_a_list_gone_through(script: Script, entries: list[int]) -> 
 
 
 def test_an_entry_given_always_fills_the_list() -> None:
-    assert list_of(Script((ONCE, Entry(None))), 4)[:4] == [0, 1, 1, 1]
+    assert list_of(Script((ONCE, ScriptEntry(None))), 4)[:4] == [0, 1, 1, 1]
 
 
 def test_a_time_out_and_its_retry_have_one_place() -> None:
@@ -53,7 +53,7 @@ def test_a_time_out_and_its_retry_have_one_place() -> None:
 
 def test_an_error_and_its_retry_have_two_places() -> None:
     history = History()
-    candidates = (Candidate("a", Script((Entry(advances_retry=True), ONCE))),)
+    candidates = (Candidate("a", Script((ScriptEntry(advances_retry=True), ONCE))),)
 
     first = history.choose(candidates, Attempt(b"hi"))
     second = history.choose(candidates, Attempt(b"hi", 1))

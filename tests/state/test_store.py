@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from mockllm.state import sessions
 from mockllm.state.attempts import Attempt
-from mockllm.state.choosing import Candidate, Chosen, Entry, Script
+from mockllm.state.choosing import Candidate, Chosen, Script, ScriptEntry
 from mockllm.state.operations import Admit, BeginSession, Choose, EndSession, Result
 from mockllm.state.store import LocalStore, StateUnavailableError
 from mockllm.state.values import ExpiringValues
@@ -25,7 +25,7 @@ class TestLocalStore(SessionsContract):
 
 TestLocalStoreMachine = make_store_machine(LocalStore).TestCase
 
-CANDIDATES = (Candidate("a", Script((Entry(9),))),)
+CANDIDATES = (Candidate("a", Script((ScriptEntry(9),))),)
 
 
 def choose(store: LocalStore, session: str, retry: int = 0) -> Result:

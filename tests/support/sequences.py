@@ -10,7 +10,7 @@ from mockllm.config.answers import ALWAYS
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.engine.selection import Echo
-from mockllm.state.choosing import AtEnd, Entry, Script
+from mockllm.state.choosing import AtEnd, Script, ScriptEntry
 from tests.support.served import (
     chat_mock,
     chat_saying,
@@ -66,6 +66,6 @@ def _with_script(mock: dict[str, Any], script: Script, responses: Iterable[Any])
     return others | {"sequence": entries, "at_end": script.at_end.value}
 
 
-def sequence(*entries: Entry, at_end: AtEnd = AtEnd.FAIL) -> tuple[Script, Sequence[str]]:
+def sequence(*entries: ScriptEntry, at_end: AtEnd = AtEnd.FAIL) -> tuple[Script, Sequence[str]]:
     """A script whose entries say their number."""
     return Script(entries, at_end), [str(number) for number in range(len(entries))]

@@ -48,12 +48,12 @@ from pathlib import Path
 from mockllm.serve import shared_maps
 from mockllm.serve.shared_store import SharedStore
 from mockllm.state.attempts import Attempt
-from mockllm.state.choosing import Candidate, Chosen, Entry, Script
+from mockllm.state.choosing import Candidate, Chosen, Script, ScriptEntry
 from mockllm.state.operations import Choose
 
 folder, received = Path(sys.argv[1]), os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND)
 places, processes, kills, seed = map(int, sys.argv[3:])
-candidates = (Candidate("script", Script((Entry(places),))),)
+candidates = (Candidate("script", Script((ScriptEntry(places),))),)
 draw = random.Random(seed)
 shared_maps.MIN_COMPACTED = 2_000
 

@@ -12,7 +12,7 @@ from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.limits import MIB
 from mockllm.observers.calls import Call
 from mockllm.observers.reading import Reading
-from mockllm.observers.selection import Selection, mock_id
+from mockllm.observers.selection import CallSelection, mock_id
 from mockllm.pieces import Pieces
 from mockllm.prompt import ConversationMessage, ToolResult
 from mockllm.wire import jsontext
@@ -79,7 +79,7 @@ def clear_calls(desk: Desk, asked: Asked) -> Question:
     return Question((Wait(lambda: calls.clear(selection)),), resume)
 
 
-def _selection(asked: Asked) -> Selection:
+def _selection(asked: Asked) -> CallSelection:
     """Return which calls the query selects.
 
     Raises:
@@ -89,7 +89,7 @@ def _selection(asked: Asked) -> Selection:
     if api is not None and api not in APIS:
         raise bad_parameter("api", f"one of {', '.join(APIS)}", api)
     session = asked.scope(common=True)
-    return Selection(session, asked.query.get("mock"), api, asked.flag("unmatched"))
+    return CallSelection(session, asked.query.get("mock"), api, asked.flag("unmatched"))
 
 
 def describe(call: Call) -> dict[str, Any]:

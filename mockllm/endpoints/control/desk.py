@@ -25,7 +25,7 @@ from mockllm.observers.calls import Call
 from mockllm.observers.journal import Record
 from mockllm.observers.lateness import Lateness
 from mockllm.observers.reading import Reading
-from mockllm.observers.selection import Selection
+from mockllm.observers.selection import CallSelection
 from mockllm.pieces import Pieces, finish
 from mockllm.providers.routes import Values
 from mockllm.state.session_names import describe_mistake, is_session_name
@@ -68,7 +68,7 @@ class Calls(Protocol):
         """Return those that all processes have. The turns are known of those with numbers above
         `after`, as far as one page has them."""
 
-    async def clear(self, selection: Selection) -> RequestError | None:
+    async def clear(self, selection: CallSelection) -> RequestError | None:
         """Drop those that are meant, in all processes. Returns why this is not possible."""
 
     @property
@@ -216,11 +216,11 @@ class Desk:
         return begin(look(calls))
 
 
-class Form(ConfigObject):
+class ControlBody(ConfigObject):
     """The body of a request to the control API."""
 
 
-F = TypeVar("F", bound=Form)
+F = TypeVar("F", bound=ControlBody)
 MAX_DIGITS = 18  # of a number in a query
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from mockllm.endpoints.control.access import unauthorized
 from mockllm.endpoints.control.answers import no_content
-from mockllm.endpoints.control.desk import Asked, Desk, Form
+from mockllm.endpoints.control.desk import Asked, ControlBody, Desk
 from mockllm.engine.decision import Decision
 
 
-class Login(Form):
+class Login(ControlBody):
     """The body of ``POST /login``."""
 
     token: str

@@ -26,7 +26,7 @@ from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.errors import closest, did_you_mean
 from mockllm.observers.selection import is_id, number_of
 from mockllm.observers.subjects import Answered, progress_of
-from mockllm.observers.verification import Progress
+from mockllm.observers.verification import ScriptProgress
 from mockllm.pieces import Pieces, finish
 from mockllm.providers import APIS
 
@@ -234,7 +234,7 @@ def describe_all(
     return shown
 
 
-def _describe(listed: Listed, requests: int, progress: Progress | None) -> dict[str, Any]:
+def _describe(listed: Listed, requests: int, progress: ScriptProgress | None) -> dict[str, Any]:
     return {
         "id": listed.id,
         "name": listed.name,
@@ -249,7 +249,7 @@ def _describe(listed: Listed, requests: int, progress: Progress | None) -> dict[
     }
 
 
-def _describe_progress(progress: Progress) -> dict[str, Any]:
+def _describe_progress(progress: ScriptProgress) -> dict[str, Any]:
     return {
         "given": progress.given,
         "due": progress.due,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mockllm.endpoints.control.calls import APIS, MAX_CALLS
-from mockllm.endpoints.control.desk import Asked, Desk, Form
+from mockllm.endpoints.control.desk import Asked, ControlBody, Desk
 from mockllm.engine.decision import Decision, Question
 
 
@@ -74,7 +74,7 @@ class Route:
     summary: str
     responses: tuple[Response, ...]
     query: tuple[Parameter, ...] = ()
-    body: type[Form] | str | None = None
+    body: type[ControlBody] | str | None = None
     errors: tuple[int, ...] = ()
     public: bool = False
     needs_own_token: bool = False

@@ -7,21 +7,21 @@ from typing import Annotated
 from pydantic import Field, StrictFloat
 
 from mockllm.endpoints.control.answers import answer, check_version, no_content, version_of
-from mockllm.endpoints.control.desk import Asked, Desk, Form
+from mockllm.endpoints.control.desk import Asked, ControlBody, Desk
 from mockllm.engine.changes import ResetMocks, SetSpeed
 from mockllm.engine.decision import Decision, Question
 from mockllm.limits import MAX_SPEED, MIN_SPEED
 from mockllm.observers.timing import Timing
 
 
-class Speed(Form):
+class Speed(ControlBody):
     """The body of ``PUT /speed``."""
 
     speed: Annotated[StrictFloat, Field(ge=MIN_SPEED, le=MAX_SPEED)]
     """How much faster than real time latencies are."""
 
 
-class NoMembers(Form):
+class NoMembers(ControlBody):
     """A body without members, or none at all."""
 
 

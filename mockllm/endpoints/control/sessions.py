@@ -11,8 +11,8 @@ from mockllm.config.mistakes import contradiction
 from mockllm.endpoints.control.answers import ControlError, answer, no_content
 from mockllm.endpoints.control.desk import (
     Asked,
+    ControlBody,
     Desk,
-    Form,
     check_session_name,
     forbidden,
     not_found,
@@ -26,7 +26,7 @@ from mockllm.state.sessions import COMMON
 MAX_SESSIONS = 1_000  # of one page
 
 
-class NewSession(Form):
+class NewSession(ControlBody):
     """The body of ``POST /sessions``."""
 
     name: str | None = None
@@ -44,14 +44,14 @@ class NewSession(Form):
         return self
 
 
-class SessionSettings(Form):
+class SessionSettings(ControlBody):
     """The body of ``PUT /sessions/{name}``."""
 
     current: StrictBool = False
     """Make it the session of requests that name none."""
 
 
-class CurrentSession(Form):
+class CurrentSession(ControlBody):
     """The body of ``PUT /sessions``."""
 
     current: str | None

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, 
 
 from mockllm.config.mistakes import contradiction
 from mockllm.endpoints.control.answers import ControlError, answer, plain_text
-from mockllm.endpoints.control.desk import Asked, Desk, Form, not_found
+from mockllm.endpoints.control.desk import Asked, ControlBody, Desk, not_found
 from mockllm.endpoints.control.gates import checked_gate
 from mockllm.endpoints.control.mocks import are_many, find_mock, hint
 from mockllm.endpoints.control.state import count_answers, not_open
@@ -38,7 +38,7 @@ Number = Annotated[StrictInt, Field(ge=0)]
 GateName = Annotated[str, AfterValidator(checked_gate)]
 
 
-class Assertion(Form):
+class Assertion(ControlBody):
     """The body of ``POST /verify``."""
 
     assert_: Annotated[

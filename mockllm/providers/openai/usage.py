@@ -25,7 +25,7 @@ _MISSED = "prompt_cache_miss_tokens"
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class UsageNames:
     """The names of an API: those of its counts, and of their details, whose defaults are zero.
 
     Details are in a member called after their count, such as `prompt_tokens_details`. `members`
@@ -48,7 +48,7 @@ class Output:
     thought: int
 
 
-def complete(written: Mapping[str, Any], form: Form, output: Output) -> dict[str, Any]:
+def complete(written: Mapping[str, Any], form: UsageNames, output: Output) -> dict[str, Any]:
     """`written`, with its missing members filled in: the counts, their total, and their details."""
     counts = _Counts(written, form, output)
     values = {
@@ -72,7 +72,7 @@ def complete(written: Mapping[str, Any], form: Form, output: Output) -> dict[str
     return completed
 
 
-def spell(usage: NeutralUsage, form: Form) -> dict[str, int | dict[str, int]]:
+def spell(usage: NeutralUsage, form: UsageNames) -> dict[str, int | dict[str, int]]:
     """Return the counts of a neutral reply that are written, with the names of an API."""
     values: dict[str, int | dict[str, int]] = {}
     if usage.input is not None:
@@ -86,7 +86,7 @@ def spell(usage: NeutralUsage, form: Form) -> dict[str, int | dict[str, int]]:
     return {name: values[name] for name in form.members if name in values}
 
 
-def count_cached(form: Form) -> CountCached:
+def count_cached(form: UsageNames) -> CountCached:
     """Return the function that adds a share of cached tokens to a usage (`API.count_cached`)."""
     name = f"{form.input}_details"
 
@@ -108,7 +108,7 @@ def count_cached(form: Form) -> CountCached:
     return counted
 
 
-def find_contradictions(usage: Any, form: Form) -> Iterator[Finding]:
+def find_contradictions(usage: Any, form: UsageNames) -> Iterator[Finding]:
     """Findings about written counts that do not add up, or are less than one of their parts.
 
     Gemini and xAI count reasoning in the total only, so a greater total is no contradiction where
@@ -146,7 +146,7 @@ def find_contradictions(usage: Any, form: Form) -> Iterator[Finding]:
 class _Counts:
     """The counts of a usage: written, else the values that agree with what is written."""
 
-    def __init__(self, written: Mapping[str, Any], form: Form, output: Output) -> None:
+    def __init__(self, written: Mapping[str, Any], form: UsageNames, output: Output) -> None:
         self.cached = _first_count(written, _CACHED)
         prompt = {"cached_tokens": self.cached} | _details(written, form.input)
         completion = {"reasoning_tokens": written.get("reasoning_tokens")} | _details(

@@ -10,7 +10,7 @@ import pytest
 from mockllm.endpoints.control import calls, desk
 from mockllm.observers.journal import Journal
 from mockllm.observers.reading import Reading
-from mockllm.observers.selection import Selection
+from mockllm.observers.selection import CallSelection
 from mockllm.serve.own_calls import OwnCalls
 from tests.support.control import Controlled
 from tests.support.observed import request
@@ -203,7 +203,7 @@ def test_calls_that_are_selected_are_dropped(controlled: Controlled) -> None:
 def test_many_calls_are_dropped_with_pauses(controlled: Controlled) -> None:
     for number in range(5):
         controlled.say(f"{number}")
-    pauses = Selection(api="chat").drop_from(controlled.journal)
+    pauses = CallSelection(api="chat").drop_from(controlled.journal)
     with mock.patch("mockllm.observers.selection.CALLS_AT_ONCE", 2):
         assert next(pauses) is None
         controlled.say("meanwhile")

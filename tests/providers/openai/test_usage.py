@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mockllm.exchange import Reply
 from mockllm.providers.openai.chat.answer import USAGE as CHAT
 from mockllm.providers.openai.responses.answer import USAGE as RESPONSES
-from mockllm.providers.openai.usage import Form, Output, complete, find_contradictions
+from mockllm.providers.openai.usage import Output, UsageNames, complete, find_contradictions
 from mockllm.wire import jsontext, placeholders
 from tests.support.removals import parts, terse
 
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 ASKED = 7
 
 
-def completed(written: Json, form: Form = CHAT, *, said: int = 3, thought: int = 0) -> Json:
+def completed(written: Json, form: UsageNames = CHAT, *, said: int = 3, thought: int = 0) -> Json:
     """A usage as a client gets it, for a request of `ASKED` tokens."""
     body = jsontext.dumps(complete(written, form, Output(said, thought)))
     reply = placeholders.fill(Reply.whole(200, (), body), model="m", input_tokens=ASKED)
@@ -82,7 +82,7 @@ def test_cached_tokens_are_those_of_other_services(name: str) -> None:
 
 
 @st.composite
-def usages(draw: st.DrawFn, form: Form) -> Json:
+def usages(draw: st.DrawFn, form: UsageNames) -> Json:
     """A complete usage whose counts agree."""
     prompt, output = draw(st.integers(0, 200)), draw(st.integers(0, 200))
     return {
@@ -94,7 +94,7 @@ def usages(draw: st.DrawFn, form: Form) -> Json:
     }
 
 
-def assert_counts_agree(usage: Json, form: Form) -> None:
+def assert_counts_agree(usage: Json, form: UsageNames) -> None:
     """The invariants of a usage."""
     assert usage[form.input] + usage[form.output] == usage["total_tokens"]
     for name in (form.input, form.output):
@@ -104,7 +104,7 @@ def assert_counts_agree(usage: Json, form: Form) -> None:
 
 @given(st.data(), st.sampled_from([CHAT, RESPONSES]), st.integers(0, 300), st.integers(0, 300))
 def test_any_members_of_a_usage_may_be_missing(
-    data: st.DataObject, form: Form, said: int, thought: int
+    data: st.DataObject, form: UsageNames, said: int, thought: int
 ) -> None:
     written = data.draw(terse(usages(form)))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mockllm.providers.anthropic.messages.stream import frame
-from mockllm.replies.anatomy import NO_EVENT, Anatomy, Event, Said, entries_of, texts_of
+from mockllm.replies.anatomy import NO_EVENT, Anatomy, Event, SaidMember, entries_of, texts_of
 
 
 def _read_event(value: Any) -> Event:
@@ -25,13 +25,13 @@ def _read_event(value: Any) -> Event:
     )
 
 
-def _read_answer(answer: dict[str, Any]) -> Iterator[Said]:
+def _read_answer(answer: dict[str, Any]) -> Iterator[SaidMember]:
     for block in entries_of(answer, "content"):
         for member in ("text", "thinking"):
             if isinstance(block.get(member), str):
-                yield Said(member, block[member])
+                yield SaidMember(member, block[member])
         if isinstance(block.get("input"), dict):
-            yield Said("input", block["input"], is_argument=True)
+            yield SaidMember("input", block["input"], is_argument=True)
 
 
 def _error_events(body: dict[str, Any], first: Any, sent: int) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mockllm.providers.openai.chat.stream import frame
 from mockllm.providers.openai.chat.texts import REASONING
-from mockllm.replies.anatomy import NO_EVENT, Anatomy, Event, Said, entries_of, texts_of
+from mockllm.replies.anatomy import NO_EVENT, Anatomy, Event, SaidMember, entries_of, texts_of
 
 _TEXTS = (*REASONING, "content", "refusal")
 _TEXT_OF_COMPLETION = ("text",)  # a choice of legacy completions has it instead of a message
@@ -30,21 +30,21 @@ def _read_event(value: Any) -> Event:
     return Event(text=text, call=call, is_finish=is_finish) if choices else NO_EVENT
 
 
-def _read_answer(answer: dict[str, Any]) -> Iterator[Said]:
+def _read_answer(answer: dict[str, Any]) -> Iterator[SaidMember]:
     for choice in entries_of(answer, "choices"):
         for name in _TEXT_OF_COMPLETION:
             if isinstance(choice.get(name), str):
-                yield Said(name, choice[name])
+                yield SaidMember(name, choice[name])
         message = choice.get("message")
         if not isinstance(message, dict):
             continue
         for name in _TEXTS:
             if isinstance(message.get(name), str):
-                yield Said(name, message[name])
+                yield SaidMember(name, message[name])
         for _, function in _calls(message):
             for member in _ARGUMENTS:
                 if isinstance(function.get(member), str):
-                    yield Said(member, function[member], is_argument=True)
+                    yield SaidMember(member, function[member], is_argument=True)
 
 
 def _calls(message: Any) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -15,7 +15,7 @@ from mockllm.providers.members import fill_in
 from mockllm.providers.openai import service_tier, usage
 from mockllm.providers.openai.chat.logprobs import spell
 from mockllm.providers.openai.chat.texts import REASONING
-from mockllm.providers.openai.usage import Form, Output
+from mockllm.providers.openai.usage import Output, UsageNames
 from mockllm.wire import placeholders, tokens
 
 ID_LENGTH = 29  # characters after chatcmpl-
@@ -23,7 +23,7 @@ CALL_ID_LENGTH = 24  # characters after call_
 
 _SAID = ("content", "refusal", "audio", "function_call", "tool_calls")
 
-USAGE = Form(
+USAGE = UsageNames(
     input="prompt_tokens",
     output="completion_tokens",
     members=(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mockllm.providers.openai.responses.stream import frame
-from mockllm.replies.anatomy import NO_EVENT, Anatomy, Event, Said, entries_of, texts_of
+from mockllm.replies.anatomy import NO_EVENT, Anatomy, Event, SaidMember, entries_of, texts_of
 
 _ARGUMENTS = frozenset(
     {
@@ -27,16 +27,16 @@ def _read_event(value: Any) -> Event:
     return Event(kind, text, call, is_finish=kind in _LAST, is_end=kind in _LAST)
 
 
-def _read_answer(answer: dict[str, Any]) -> Iterator[Said]:
+def _read_answer(answer: dict[str, Any]) -> Iterator[SaidMember]:
     for item in entries_of(answer, "output"):
         parts = [*entries_of(item, "summary"), *entries_of(item, "content")]
         for part in parts:
             for member in ("text", "refusal"):
                 if isinstance(part.get(member), str):
-                    yield Said(member, part[member])
+                    yield SaidMember(member, part[member])
         for member in ("arguments", "input"):
             if isinstance(item.get(member), str):
-                yield Said(member, item[member], is_argument=True)
+                yield SaidMember(member, item[member], is_argument=True)
 
 
 def _error_events(body: dict[str, Any], first: Any, sent: int) -> Iterator[dict[str, Any]]:

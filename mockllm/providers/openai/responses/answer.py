@@ -16,13 +16,13 @@ from mockllm.providers.call_ids import Link, missing_ids
 from mockllm.providers.members import fill_in
 from mockllm.providers.openai import usage
 from mockllm.providers.openai.responses import echo
-from mockllm.providers.openai.usage import Form, Output
+from mockllm.providers.openai.usage import Output, UsageNames
 from mockllm.wire import placeholders, tokens
 
 ID_LENGTH = 48
 CALL_ID_LENGTH = 32  # not 24 as in the service, too few to be unique within an answer
 
-USAGE = Form(
+USAGE = UsageNames(
     input="input_tokens",
     output="output_tokens",
     members=(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mockllm.providers.anthropic.messages.anatomy import ANATOMY
-from mockllm.replies.anatomy import NO_EVENT, Event, Said
+from mockllm.replies.anatomy import NO_EVENT, Event, SaidMember
 
 DELTA = "content_block_delta"
 
@@ -47,9 +47,9 @@ def test_a_message_is_read_block_by_block() -> None:
     ]
 
     assert list(ANATOMY.read_answer({"content": content})) == [
-        Said("thinking", "a"),
-        Said("text", "b"),
-        Said("input", {"c": 1}, is_argument=True),
+        SaidMember("thinking", "a"),
+        SaidMember("text", "b"),
+        SaidMember("input", {"c": 1}, is_argument=True),
     ]
     assert list(ANATOMY.read_answer({"content": "text"})) == []
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mockllm.providers.openai.chat.anatomy import ANATOMY
-from mockllm.replies.anatomy import NO_EVENT, Event, Said
+from mockllm.replies.anatomy import NO_EVENT, Event, SaidMember
 
 
 def chunk(delta: Any, finish: str | None = None) -> Any:
@@ -52,9 +52,9 @@ def test_a_completion_is_read_in_the_order_of_its_stream() -> None:
     }
 
     assert list(ANATOMY.read_answer({"choices": [{"message": message}, {"message": None}]})) == [
-        Said("reasoning", "a"),
-        Said("content", "b"),
-        Said("arguments", "{}", is_argument=True),
-        Said("input", "ls", is_argument=True),
-        Said("arguments", "{1}", is_argument=True),
+        SaidMember("reasoning", "a"),
+        SaidMember("content", "b"),
+        SaidMember("arguments", "{}", is_argument=True),
+        SaidMember("input", "ls", is_argument=True),
+        SaidMember("arguments", "{1}", is_argument=True),
     ]

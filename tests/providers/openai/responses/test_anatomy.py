@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mockllm.providers.openai.responses.anatomy import ANATOMY
-from mockllm.replies.anatomy import NO_EVENT, Event, Said
+from mockllm.replies.anatomy import NO_EVENT, Event, SaidMember
 
 TEXT = "response.output_text.delta"
 ARGUMENTS = "response.function_call_arguments.delta"
@@ -42,10 +42,10 @@ def test_a_response_is_read_item_by_item() -> None:
     ]
 
     assert list(ANATOMY.read_answer({"output": output})) == [
-        *(Said("text", text) for text in "abc"),
-        Said("refusal", "d"),
-        Said("arguments", "{}", is_argument=True),
-        Said("input", "ls", is_argument=True),
+        *(SaidMember("text", text) for text in "abc"),
+        SaidMember("refusal", "d"),
+        SaidMember("arguments", "{}", is_argument=True),
+        SaidMember("input", "ls", is_argument=True),
     ]
 
 
