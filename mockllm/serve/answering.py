@@ -121,14 +121,15 @@ class Answering(PacedAnswers):
                 meter.count_again(counted)
             else:
                 meter.count(request, decision.match, 0.0)
-        fresh = service.fresh_values.next()
+        now = time.monotonic()
+        fresh = service.fresh_values.next(now)
         if stores:
             service.app.responses.store(request, decision, fresh)
         if service.has_observers and service.has_observer(decision.match.outcome):
-            service.observe(request, decision, _delivered_at_once(time.monotonic(), 0.0))
+            service.observe(request, decision, _delivered_at_once(now, 0.0))
         elif journal is not None and entry is not None:
             try:
-                journal.observe_again(entry, time.monotonic())
+                journal.observe_again(entry, now)
             except Exception as exc:
                 service.log_not_observed(request, exc)
         self._answers += 1
@@ -143,7 +144,7 @@ class Answering(PacedAnswers):
             service.report(trouble)
         now = time.monotonic()
         decided = now - started
-        fresh = service.fresh_values.next(decided)
+        fresh = service.fresh_values.next(now, decided)
         if (
             ready is not None
             and self._can_write

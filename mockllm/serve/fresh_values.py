@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.utils import formatdate
 
 from mockllm.replies.ready import ONE_MILLISECOND
@@ -19,24 +19,30 @@ _BEGINNINGS = 256  # of ids with one end
 
 class FreshValueSource:
     """Generates the values of deliveries. Ids look random, never repeat and encode the `slot` of
-    the worker process. Each source starts at a random number, so create it after forking."""
+    the worker process. Each source starts at a random number, so create it after forking. `time_of`
+    returns the Unix time."""
 
-    def __init__(self, slot: int = 0) -> None:
-        self._unique_ids = _generate_ids(slot)
-        self._second = -1
+    def __init__(self, slot: int = 0, time_of: Callable[[], float] = time.time) -> None:
+        self._unique_id = _generate_ids(slot).__next__
+        self._time_of = time_of
+        self._until = 0.0  # monotonic seconds at which this second ends
         self._seconds = b""
         self._date = b""
 
-    def next(self, decided_in: float = 0.0) -> FreshValues:
-        """Return the values of the next delivery, whose decision took `decided_in` seconds."""
-        second = int(time.time())
-        if second != self._second:
-            self._second = second
-            self._seconds = b"%010d" % second
-            self._date = formatdate(second, usegmt=True).encode()
+    def next(self, now: float, decided_in: float = 0.0) -> FreshValues:
+        """Return the values of the next delivery, `now`, in monotonic seconds: who delivers has that
+        already, and the clock is not read again. The decision took `decided_in` seconds."""
+        if now >= self._until:
+            self._begin_second(now)
         elapsed = ONE_MILLISECOND if decided_in <= 0.001 else _milliseconds(decided_in)
-        unique_id = next(self._unique_ids)
-        return _new(FreshValues, (unique_id, self._seconds, self._date, elapsed))
+        return _new(FreshValues, (self._unique_id(), self._seconds, self._date, elapsed))
+
+    def _begin_second(self, now: float) -> None:
+        time_of_day = self._time_of()
+        second = int(time_of_day)
+        self._until = now + (second + 1 - time_of_day)
+        self._seconds = b"%010d" % second
+        self._date = formatdate(second, usegmt=True).encode()
 
 
 def _generate_ids(slot: int) -> Iterator[bytes]:

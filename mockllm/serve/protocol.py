@@ -287,18 +287,18 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         if isinstance(error, ForeignProtocolError):
             self._close_gently()
             return
-        asked = self._http.current_request
+        asked, now = self._http.current_request, time.monotonic()
         reply = self._service.app.render_error(asked, error)
         if self._service.meter is not None:
             self._service.meter.count(asked, Match(Outcome.REFUSED, reply), 0.0)
         if self._service.observes(Outcome.REFUSED):
             decision = Decision.by(Match(Outcome.REFUSED, reply))
-            delivery = Delivery(0.0, 0.0, 0.0, started=time.monotonic())
+            delivery = Delivery(0.0, 0.0, 0.0, started=now)
             self._service.observe(asked, decision, delivery)
         frames = framing.frames(reply, close=True, head_only=asked.method == "HEAD")
         self._http.close()
         refusal = b"".join(frame.data for frame in frames)
-        self._transport.write(fill_fresh(refusal, self._service.fresh_values.next()))
+        self._transport.write(fill_fresh(refusal, self._service.fresh_values.next(now)))
         self._close_gently()
 
     def _close(self) -> None:

@@ -304,7 +304,7 @@ async def test_turns_are_known_of_conversations_of_other_processes(workers: list
         body = {"model": "m", "input": "weather", "previous_response_id": last}
         asked = request(PATHS["responses"], body)
         decision = worker.observed.ask(asked)
-        fresh = FreshValueSource(worker.number).next()
+        fresh = FreshValueSource(worker.number).next(0.0)
         worker.observed.app.responses.store(asked, decision, fresh)
         reply = fill(decision.reply, model="m", input_tokens=1)
         last = orjson.loads(fill_fresh(reply.body, fresh))["id"]

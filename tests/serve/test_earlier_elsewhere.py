@@ -76,7 +76,7 @@ class Worker:
             found = await self.peers.perform(decided.operations)
             decided = without_pauses(decided.resume(found))
         assert isinstance(decided, Decision)
-        fresh = self._fresh.next()
+        fresh = self._fresh.next(0.0)
         self.app.responses.store(request, decided, fresh)
         answer: dict[str, Any] = orjson.loads(
             fill_fresh(fill(decided.reply, model="m", input_tokens=1).body, fresh)

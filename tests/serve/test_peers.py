@@ -49,7 +49,7 @@ class Worker:
         request = Request.of("POST", "/v1/responses", KEY, body)
         decision = self.app.decide(request)
         assert isinstance(decision, Decision)
-        fresh = self._fresh.next()
+        fresh = self._fresh.next(0.0)
         self.app.responses.store(request, decision, fresh)
         data = fill_fresh(fill(decision.reply, model="m", input_tokens=1).body, fresh)
         return str(orjson.loads(data)["id"])

@@ -75,7 +75,7 @@ MESSAGES = [
 class SameStamper:
     """Gives all answers the same stamps."""
 
-    def next(self, took: float = 0.0) -> FreshValues:
+    def next(self, now: float, took: float = 0.0) -> FreshValues:
         return FreshValues(b"0" * 20, b"1" * 10, b"2" * 29)
 
 

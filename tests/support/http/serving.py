@@ -64,7 +64,7 @@ class Numbered:
     def __init__(self) -> None:
         self._numbers = count()
 
-    def next(self, took: float = 0.0) -> FreshValues:
+    def next(self, now: float, took: float = 0.0) -> FreshValues:
         number = next(self._numbers)
         seconds = 10**9 + number // 3
         return FreshValues(b"%020d" % number, b"%010d" % seconds, b"%029d" % seconds)
