@@ -57,7 +57,11 @@ class HTTPConnection:
         # of the server
         self._heads = heads
         self._limits = limits or Limits()
-        # of the connection
+        # of the connection; attributes, because a property takes 0.06 µs of each request
+        self.is_idle = True
+        """True while no byte of the next request has been received."""
+        self.stays_open = True
+        """True if the last request was HTTP/1.1, and further ones are accepted."""
         self._state = State.HEAD
         self._received: list[bytes] = []  # unparsed; joined when a part may be complete
         self._size = 0  # of all in _received and _gathered
@@ -68,11 +72,6 @@ class HTTPConnection:
         self._chunks: ChunkedBody | None = None
         self._gathered: BytesIO | None = None  # the beginning of a large body
         self._continue = False
-
-    @property
-    def is_idle(self) -> bool:
-        """True while no byte of the next request has been received."""
-        return self._state is _HEAD and not self._size
 
     @property
     def is_reading_body(self) -> bool:
@@ -89,12 +88,6 @@ class HTTPConnection:
         """True if no further request is accepted: the client requested that, or sent an invalid
         request."""
         return self._state is State.CLOSED
-
-    @property
-    def stays_open(self) -> bool:
-        """True if the last request was HTTP/1.1, and further ones are accepted."""
-        is_http11 = self._head is None or self._head.line.is_http11
-        return is_http11 and self._state is not _CLOSED
 
     @property
     def is_http11(self) -> bool:
@@ -119,12 +112,13 @@ class HTTPConnection:
         if self._state is not State.CLOSED:
             self._received.append(data)
             self._size += len(data)
+        self._note_phase()
 
     def receive_first(self, data: bytes) -> Request | None:
         """Do what `receive_data` and `next_request` do together. A request that is received at once
         and whose head is cached, as most are, is not buffered, and made here: 0.8 µs instead of 2.
         """
-        if self._size or self._state is not _HEAD:
+        if not self.is_idle:
             self.receive_data(data)
             return self.next_request()
         try:
@@ -134,6 +128,7 @@ class HTTPConnection:
             else:
                 self.receive_data(data)
                 found = self._next_head()
+                self._note_phase()
                 if found is None:
                     return None
                 head, body = found
@@ -141,12 +136,13 @@ class HTTPConnection:
             self._scanned = 0
             line, lines, values, _, length, codings, keep_alive, _ = head
             if length == len(body) <= self._limits.body and keep_alive and not codings:
-                method, path, query, _ = line
+                method, path, query, self.stays_open = line
                 return _new(Request, (method, path, query, lines, values, body))
             self._begin_body(head, body)
         except HTTPError:
             self.close()
             raise
+        self._note_phase()
         return self.next_request()
 
     def next_request(self) -> Request | None:
@@ -158,18 +154,12 @@ class HTTPConnection:
         if not self._size and self._state is not State.BODY:
             return None
         try:
-            if self._state is State.HEAD:
-                request = self._read_head()
-                if request is not None:
-                    return request
-            if self._state is State.BODY:
-                return self._read_body()
-            if self._state is State.CHUNKS:
-                return self._read_chunks()
+            request = self._read()
         except HTTPError:
             self.close()
             raise
-        return None
+        self._note_phase()
+        return request
 
     def close(self) -> None:
         """Accept no more bytes, and discard the buffered ones."""
@@ -177,10 +167,28 @@ class HTTPConnection:
         self._received.clear()
         self._size = 0
         self._chunks = self._gathered = None
+        self._note_phase()
+
+    def _note_phase(self) -> None:
+        is_http11 = self._head is None or self._head.line.is_http11
+        self.is_idle = self._state is _HEAD and not self._size
+        self.stays_open = is_http11 and self._state is not _CLOSED
 
     def _enter(self, state: State) -> None:
         assert state in _FOLLOWS[self._state], (self._state, state)
         self._state = state
+
+    def _read(self) -> Request | None:
+        """Read what was received as far as possible. Returns a request once it is complete."""
+        if self._state is State.HEAD:
+            request = self._read_head()
+            if request is not None:
+                return request
+        if self._state is State.BODY:
+            return self._read_body()
+        if self._state is State.CHUNKS:
+            return self._read_chunks()
+        return None
 
     def _read_head(self) -> Request | None:
         """Read a head, if it is complete. Returns the request if exactly one request has been

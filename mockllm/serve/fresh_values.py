@@ -30,8 +30,8 @@ class FreshValueSource:
         self._date = b""
 
     def next(self, now: float, decided_in: float = 0.0) -> FreshValues:
-        """Return the values of the next delivery, `now`, in monotonic seconds: who delivers has that
-        already, and the clock is not read again. The decision took `decided_in` seconds."""
+        """Return the values of the next delivery, whose decision took `decided_in` seconds. It is
+        `now`, in monotonic seconds: who delivers knows that already."""
         if now >= self._until:
             self._begin_second(now)
         elapsed = ONE_MILLISECOND if decided_in <= 0.001 else _milliseconds(decided_in)

@@ -52,7 +52,7 @@ def loads(text: bytes, *, max_values: int | None = MAX_VALUES) -> Any:
         ValueError: not JSON by RFC 8259 (which excludes NaN and Infinity), nested deeper than
             orjson's 1,024 levels, or too many values; the message contains the position.
     """
-    if max_values is not None and len(text) > (max_values - MAX_LEVELS) * 3 // 2:
+    if max_values is not None and len(text) + MAX_LEVELS > max_values:  # few texts may have more
         for _ in check_values(text, max_values):
             pass
     try:

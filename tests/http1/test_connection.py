@@ -27,6 +27,8 @@ CHUNKED = (
 BARE = b"GET /g HTTP/1.1\r\nhost: h\r\n\r\n"
 OLD = b"GET /old HTTP/1.0\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nhost: h\r\nconnection: keep-alive, Close\r\n\r\n"
+OPEN = b"GET /open HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+CLOSING = (OLD, LAST)
 
 
 def read(
@@ -38,15 +40,22 @@ def read(
     connection = HTTPConnection(heads or HeadCache())
     requests = []
     for part in parts:
-        if first and connection.is_idle:
-            request = connection.receive_first(part)
-        else:
-            connection.receive_data(part)
-            request = connection.next_request()
-        while request is not None:
-            requests.append(request)
-            request = connection.next_request()
+        requests += receive(connection, part, first=first)
     return requests, connection.closes
+
+
+def receive(connection: HTTPConnection, part: bytes, *, first: bool) -> list[Request]:
+    """The requests that `part` completes."""
+    if first and connection.is_idle:
+        request = connection.receive_first(part)
+    else:
+        connection.receive_data(part)
+        request = connection.next_request()
+    requests = []
+    while request is not None:
+        requests.append(request)
+        request = connection.next_request()
+    return requests
 
 
 def outcome(*parts: bytes, heads: HeadCache | None = None, first: bool = False) -> object:
@@ -327,6 +336,43 @@ def test_a_connection_is_idle_between_requests_only() -> None:
         seen.append(connection.is_idle)
 
     assert seen == [True, False, False, True]
+
+
+@given(
+    messages=st.lists(st.sampled_from([LENGTH, CHUNKED, BARE, OLD, OPEN, LAST]), min_size=1),
+    cuts=st.sets(st.integers(1, 400)),
+    first=st.booleans(),
+    known=st.booleans(),
+)
+def test_what_a_connection_notes_of_itself_is_true(
+    messages: list[bytes], cuts: set[int], first: bool, known: bool
+) -> None:
+    stream = b"".join(messages)
+    ends = dict(zip(itertools.accumulate(map(len, messages)), messages, strict=True))
+    heads = {end - len(each) + each.index(b"\r\n\r\n") + 4 for end, each in ends.items()}
+    closes_at = next((end for end, each in ends.items() if each in CLOSING), len(stream) + 1)
+    connection = HTTPConnection(HeadCache())
+    for request in (LENGTH, CHUNKED, BARE, OPEN) if known else ():
+        receive(connection, request, first=first)
+
+    places = sorted({0, len(stream), *ends, *heads, *(cut for cut in cuts if cut < len(stream))})
+    for start, end in itertools.pairwise(places):
+        receive(connection, stream[start:end], first=first)
+
+        assert connection.is_idle == (end in ends and end < closes_at)
+        if end in ends:
+            assert connection.stays_open == (end < closes_at and ends[end] != OPEN)
+
+
+def test_what_comes_while_a_request_is_answered_is_noted_at_once() -> None:
+    connection = HTTPConnection(HeadCache())
+    connection.receive_first(BARE)
+    connection.receive_data(BARE[:3])
+    assert (connection.is_idle, connection.stays_open) == (False, True)
+
+    connection.close()
+
+    assert (connection.is_idle, connection.stays_open) == (False, False)
 
 
 @pytest.mark.parametrize(
