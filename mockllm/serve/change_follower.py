@@ -12,8 +12,8 @@ import time
 from collections.abc import Sequence
 
 from mockllm.app import App
-from mockllm.endpoints.control.answers import ControlError
 from mockllm.endpoints.control.making import LocalChanges
+from mockllm.endpoints.control.refusals import ControlError
 from mockllm.endpoints.control.snapshot import take_snapshot
 from mockllm.engine.changes import Change, ClearCalls, OpenSession, SetSpeed
 from mockllm.engine.packed_changes import Packed, pack, restore, unpack

@@ -25,8 +25,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from mockllm.app import App
 from mockllm.endpoints.control.access import PREFIX as CONTROL
-from mockllm.endpoints.control.answers import ControlError
 from mockllm.endpoints.control.making import Answer, Check, LocalChanges
+from mockllm.endpoints.control.refusals import ControlError
 from mockllm.endpoints.control.state import operations_of, settle
 from mockllm.engine.changes import (
     Change,

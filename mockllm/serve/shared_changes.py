@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mockllm.app import App
-from mockllm.endpoints.control.answers import ControlError
 from mockllm.endpoints.control.making import Answer, Check, LocalChanges
+from mockllm.endpoints.control.refusals import ControlError
 from mockllm.endpoints.control.snapshot import take_snapshot
 from mockllm.endpoints.control.state import operations_of, settle
 from mockllm.engine.changes import Change, ForgetWorker, GateChange, OpenGate, ReleaseGate

@@ -26,7 +26,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from mockllm.endpoints.control.answers import ControlError
+from mockllm.endpoints.control.refusals import ControlError
 from mockllm.exchange import Request
 from mockllm.state.session_names import is_session_name
 

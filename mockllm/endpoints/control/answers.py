@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
 
+from mockllm.endpoints.control.refusals import ControlError
 from mockllm.endpoints.route import endpoint_decision
 from mockllm.engine.decision import Decision, Outcome
 from mockllm.errors import ClientError, Problem, RequestError
@@ -33,23 +34,6 @@ POLICY = (
 """The content security policy of the page: it loads its own files, and nothing is markup that was
 text."""
 _PAGE: Headers = ((b"content-security-policy", POLICY), (b"x-frame-options", b"DENY"))
-
-
-class ControlError(RequestError):
-    """A request to the control API that is refused: a status, a code for programs, and all
-    `problems` of its body."""
-
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        message: str,
-        *,
-        problems: Sequence[Problem] = (),
-        headers: Headers = (),
-    ) -> None:
-        super().__init__(status, message, code=code, headers=headers)
-        self.problems = tuple(problems)
 
 
 def answer(

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mockllm.endpoints.control.access import PREFIX, SAFE, Grant, check_content_type
-from mockllm.endpoints.control.answers import ControlError, refuse
+from mockllm.endpoints.control.answers import refuse
 from mockllm.endpoints.control.description import ALL_ROUTES
-from mockllm.endpoints.control.desk import Asked, Desk, forbidden, not_found, read_query
+from mockllm.endpoints.control.desk import Desk
+from mockllm.endpoints.control.refusals import ControlError, forbidden, not_found
+from mockllm.endpoints.control.request import ControlRequest, read_query
 from mockllm.endpoints.control.route import Route
 from mockllm.engine.decision import Decision, FindPeer, Peer, Question
 from mockllm.errors import RequestError
@@ -80,7 +82,7 @@ class ControlAPI:
         if route.needs_own_token and not grant.is_full:
             raise forbidden("This needs the token of the server, not that of a session")
         query = read_query(request, [parameter.name for parameter in route.query])
-        return route.answer(self._desk, Asked(request, values, query, grant))
+        return route.answer(self._desk, ControlRequest(request, values, query, grant))
 
 
 def _finish(decide: Callable[[], Decision | Question]) -> Decision | Question:

@@ -7,7 +7,9 @@ from functools import partial
 from typing import Any
 
 from mockllm.endpoints.control.answers import answer_in_pieces, no_content
-from mockllm.endpoints.control.desk import Asked, Desk, bad_parameter
+from mockllm.endpoints.control.desk import Desk
+from mockllm.endpoints.control.refusals import bad_parameter
+from mockllm.endpoints.control.request import ControlRequest
 from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.limits import MIB
 from mockllm.observers.calls import Call
@@ -22,7 +24,7 @@ MAX_PAGE = 8 * MIB  # bytes of a page after which no further call is added
 APIS = ("chat", "responses", "messages", "embeddings")
 
 
-def list_calls(desk: Desk, asked: Asked) -> Decision | Question:
+def list_calls(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Answer with the calls that the query selects, in the order in which they ended: at most a
     page of them. ``next`` is the number after which the following page begins. While calls may be
     ``missing``, the last page has a ``next`` before them, so that some calls are read again.
@@ -61,7 +63,7 @@ def list_calls(desk: Desk, asked: Asked) -> Decision | Question:
     return desk.read(selection.session, show, after=last)
 
 
-def clear_calls(desk: Desk, asked: Asked) -> Question:
+def clear_calls(desk: Desk, asked: ControlRequest) -> Question:
     """Drop the calls that the query selects.
 
     Raises:
@@ -79,7 +81,7 @@ def clear_calls(desk: Desk, asked: Asked) -> Question:
     return Question((Wait(lambda: calls.clear(selection)),), resume)
 
 
-def _selection(asked: Asked) -> CallSelection:
+def _selection(asked: ControlRequest) -> CallSelection:
     """Return which calls the query selects.
 
     Raises:

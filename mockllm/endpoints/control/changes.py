@@ -13,22 +13,8 @@ from typing import Any, NamedTuple
 
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import MOCK_FIELDS
-from mockllm.endpoints.control.answers import (
-    ControlError,
-    answer,
-    check_version,
-    describe,
-    no_content,
-)
-from mockllm.endpoints.control.desk import (
-    MAX_AT_ONCE,
-    MAX_PROBLEMS,
-    Asked,
-    Desk,
-    forbidden,
-    invalid,
-    not_found,
-)
+from mockllm.endpoints.control.answers import answer, check_version, describe, no_content
+from mockllm.endpoints.control.desk import MAX_AT_ONCE, Desk
 from mockllm.endpoints.control.mocks import (
     Listed,
     describe_all,
@@ -37,6 +23,14 @@ from mockllm.endpoints.control.mocks import (
     see_mocks,
     version_of_all,
 )
+from mockllm.endpoints.control.refusals import (
+    MAX_PROBLEMS,
+    ControlError,
+    forbidden,
+    invalid,
+    not_found,
+)
+from mockllm.endpoints.control.request import ControlRequest
 from mockllm.engine.added import AddedMock, compile_added
 from mockllm.engine.asking import begin
 from mockllm.engine.changes import AddMock, Change, RemoveMock
@@ -77,7 +71,7 @@ class _Body(NamedTuple):
     is_one: bool
 
 
-def add_mocks(desk: Desk, asked: Asked) -> Decision | Question:
+def add_mocks(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Add the mocks of the body to a session or, without one, for all.
 
     Raises:
@@ -101,7 +95,7 @@ def add_mocks(desk: Desk, asked: Asked) -> Decision | Question:
     )
 
 
-def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
+def put_mock(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Add the mock of the body under the name in the path, in place of the one that was added under
     it before. Its sequence begins anew.
 
@@ -146,7 +140,7 @@ def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
     return desk.work(asked, lambda: _read_mocks(asked.body()), compile_named)
 
 
-def delete_mock(desk: Desk, asked: Asked) -> Decision | Question:
+def delete_mock(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Remove a mock that was added. Its calls stay.
 
     Raises:
@@ -240,7 +234,7 @@ def _members(field: str, mocks: list[Any], problems: list[Problem]) -> Iterator[
 
 def _compile(
     desk: Desk,
-    asked: Asked,
+    asked: ControlRequest,
     body: _Body,
     session: str | None,
     go_on: Callable[[list[AddedMock]], Decision | Question],

@@ -12,13 +12,14 @@ from mockllm.config.models import MOCK_FIELDS, Config
 from mockllm.config.traffic import Traffic
 from mockllm.endpoints.control.access import PREFIX, SAFE
 from mockllm.endpoints.control.answers import answer
-from mockllm.endpoints.control.desk import Asked, Desk
+from mockllm.endpoints.control.desk import Desk
 from mockllm.endpoints.control.live_page import (
     show_page,
     show_script,
     show_style,
     wants_page,
 )
+from mockllm.endpoints.control.request import ControlRequest
 from mockllm.endpoints.control.route import Response, Route
 from mockllm.endpoints.control.schemas import SCHEMAS, ref
 from mockllm.endpoints.control.table import ROUTES
@@ -37,12 +38,12 @@ _ERRORS = {
 _TEMPLATE_REF = "#/components/schemas/{model}"
 
 
-def describe_api(desk: Desk, asked: Asked) -> Decision | Question:
+def describe_api(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Answer with an OpenAPI 3.1 document, which is made in a thread: it takes half a second."""
     return desk.work(asked, document, answer, is_large=True)
 
 
-def show_root(desk: Desk, asked: Asked) -> Decision:
+def show_root(desk: Desk, asked: ControlRequest) -> Decision:
     """Answer with the live page, or with the routes for a client that does not accept HTML. It
     needs no token: both say nothing of a server."""
     if wants_page(asked):

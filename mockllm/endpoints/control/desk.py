@@ -1,39 +1,30 @@
-"""What the control API sees of a server, and one request to it."""
+"""The server as the control API sees it, and how work on it that takes long is done."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
-from urllib.parse import parse_qsl
+from typing import Any, Protocol, TypeVar
 
-from mockllm.config.json_file import read_json
-from mockllm.config.mistakes import validated
-from mockllm.config.objects import ConfigObject
-from mockllm.endpoints.control.access import Access, Grant
-from mockllm.endpoints.control.answers import ControlError
+from mockllm.endpoints.control.access import Access
 from mockllm.endpoints.control.making import Changes, Clock, Gates
+from mockllm.endpoints.control.refusals import ControlError
+from mockllm.endpoints.control.request import ControlRequest
 from mockllm.engine.asking import begin
 from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
 from mockllm.engine.views import Views
-from mockllm.errors import ConfigError, Problem, RequestError
-from mockllm.exchange import Request
-from mockllm.limits import KIB, MIB
+from mockllm.errors import RequestError
+from mockllm.limits import KIB
 from mockllm.observers.calls import Call
 from mockllm.observers.journal import Record
 from mockllm.observers.lateness import Lateness
 from mockllm.observers.reading import Reading
 from mockllm.observers.selection import CallSelection
 from mockllm.pieces import Pieces, finish
-from mockllm.providers.routes import Values
-from mockllm.state.session_names import describe_mistake, is_session_name
-from mockllm.state.sessions import COMMON
 from mockllm.state.traffic import TrafficTimes
 
-MAX_BODY = 4 * MIB  # of mocks and traffic; the largest mocks are responses of some 100 kB
-MAX_FORM = 128 * KIB  # of other bodies, which are read at once: 5 ms
 MAX_AT_ONCE = 512  # bytes of mocks and traffic that are validated without a thread: up to 10 ms
 MAX_JUDGED = 500  # calls, each times the mocks that are asked about, that are judged at once: 3 ms
 MAX_SMALL = 64 * KIB  # of the body of a call that is shown, or compared, without a thread: 3 ms
@@ -123,7 +114,7 @@ class Desk:
 
     def work(
         self,
-        asked: Asked,
+        asked: ControlRequest,
         work: Callable[[], T],
         go_on: Callable[[T], Decision | Question],
         *,
@@ -214,158 +205,3 @@ class Desk:
         if is_large(MAX_SMALL):
             return self._work_in_thread(lambda: finish(look(calls)), lambda decision: decision)
         return begin(look(calls))
-
-
-class ControlBody(ConfigObject):
-    """The body of a request to the control API."""
-
-
-F = TypeVar("F", bound=ControlBody)
-MAX_DIGITS = 18  # of a number in a query
-
-
-class Asked(NamedTuple):
-    """A request that is admitted: the values in its path, its query, and what it may see."""
-
-    request: Request
-    values: Values
-    query: Mapping[str, str]
-    grant: Grant
-
-    def scope(self, *, common: bool = False) -> str | None:
-        """Return the session that the request is about: the one of its token, else the one that its
-        query names, or None for all. If it may be the `common` one, that has the empty name.
-
-        Raises:
-            ControlError: 400, 403.
-        """
-        named = self.query.get("session")
-        if named is not None and not (common and named == COMMON):
-            check_session_name(named)
-        if self.grant.session is None:
-            return named
-        if named not in (None, self.grant.session):
-            raise forbidden(f"The token is that of the session {self.grant.session!r} alone")
-        return self.grant.session
-
-    def number(self, name: str, default: int, *, most: int | None = None) -> int:
-        """Return a number of the query.
-
-        Raises:
-            ControlError: 400, it is none.
-        """
-        text = self.query.get(name)
-        if text is None:
-            return default
-        is_number = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
-        if not is_number or (most is not None and int(text) > most):
-            bound = "" if most is None else f" up to {most:,}"
-            raise bad_parameter(name, f"a whole number{bound}", text)
-        return int(text)
-
-    def flag(self, name: str) -> bool | None:
-        """Return true or false of the query; None if it is not there.
-
-        Raises:
-            ControlError: 400, it is neither.
-        """
-        text = self.query.get(name)
-        if text is None:
-            return None
-        if text not in ("true", "false"):
-            raise bad_parameter(name, "true or false", text)
-        return text == "true"
-
-    def body(self, *, most: int = MAX_BODY) -> Any:
-        """Return the body as JSON: an object of at most so many bytes. An empty body is one without
-        members.
-
-        Raises:
-            ControlError: 400, 413.
-        """
-        content = self.request.body
-        if len(content) > most:
-            message = f"A body has at most {most:,} bytes here, found {len(content):,}"
-            raise ControlError(413, "too_large", message)
-        if not content:
-            return {}
-        try:
-            data, problems, _ = read_json(content)
-        except ConfigError as exc:
-            raise invalid("invalid_json", "The body is not JSON", exc.problems) from exc
-        if not isinstance(data, dict):
-            raise invalid("invalid_body", "The body is not an object")
-        if problems:
-            raise invalid("invalid_json", "The body has mistakes", problems)
-        return data
-
-    def read(self, form: type[F]) -> F:
-        """Return the body as an object of the type `form`.
-
-        Raises:
-            ControlError: 400 with all mistakes, 413.
-        """
-        try:
-            return validated(form, self.body(most=MAX_FORM))
-        except ConfigError as exc:
-            raise invalid("invalid_body", "The body has mistakes", exc.problems) from exc
-
-
-def read_query(request: Request, names: Iterable[str]) -> Mapping[str, str]:
-    """Return the parameters of the query of a request.
-
-    Raises:
-        ControlError: 400, it has others than `names`, or one of them twice.
-    """
-    known = list(names)
-    found: dict[str, str] = {}
-    for name, value in parse_qsl(request.query, keep_blank_values=True):
-        if name not in known:
-            expected = f"one of {', '.join(known)}" if known else "none"
-            raise bad_parameter(name, expected, value, is_unknown=True)
-        if name in found:
-            raise ControlError(400, "bad_parameter", f"The parameter {name!r} occurs twice")
-        found[name] = value
-    return found
-
-
-def check_session_name(name: str) -> str:
-    """Return the valid name of a session.
-
-    Raises:
-        ControlError: 400.
-    """
-    if not is_session_name(name):
-        raise ControlError(400, "invalid_session", f"Invalid session: {describe_mistake(name)}")
-    return name
-
-
-def bad_parameter(
-    name: str, expected: str, found: str, *, is_unknown: bool = False
-) -> ControlError:
-    """Return a 400 about a parameter of the query."""
-    what = f"Unknown parameter {name!r:.60}" if is_unknown else f"{name}={found!r:.60}"
-    return ControlError(400, "bad_parameter", f"{what}: expected {expected}")
-
-
-def invalid(code: str, message: str, problems: Iterable[Problem] = ()) -> ControlError:
-    """Return a 400 about a body with all its mistakes."""
-    found = tuple(problems)
-    texts = "; ".join(map(str, found[:MAX_TOLD]))
-    more = f"; and {len(found) - MAX_TOLD:,} more" if len(found) > MAX_TOLD else ""
-    told = f"{message}: {texts}{more}" if found else message
-    return ControlError(400, code, told, problems=found[:MAX_PROBLEMS])
-
-
-MAX_TOLD = 3  # problems in the text of an error
-MAX_PROBLEMS = 1_000  # problems in the answer
-
-
-def forbidden(message: str) -> ControlError:
-    """Return a 403 for a token of a session."""
-    return ControlError(403, "forbidden", message)
-
-
-def not_found(what: str, hint: str = "") -> ControlError:
-    """Return a 404 about something that is named in the path."""
-    return ControlError(404, "not_found", f"There is no {what}{hint}")

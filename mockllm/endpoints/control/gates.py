@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from mockllm.config.fault import GATE_NAMES, is_gate_name
-from mockllm.endpoints.control.answers import ControlError, answer, no_content
-from mockllm.endpoints.control.desk import Asked, Desk
+from mockllm.endpoints.control.answers import answer, no_content
+from mockllm.endpoints.control.desk import Desk
+from mockllm.endpoints.control.refusals import ControlError
+from mockllm.endpoints.control.request import ControlRequest
 from mockllm.endpoints.control.running import NoMembers
 from mockllm.engine.changes import OpenGate, ReleaseGate
 from mockllm.engine.decision import Decision, Question
 
 
-def list_gates(desk: Desk, asked: Asked) -> Decision:
+def list_gates(desk: Desk, asked: ControlRequest) -> Decision:
     """Answer with the number of answers that are held now, by the names of the gates.
 
     Raises:
@@ -19,7 +21,7 @@ def list_gates(desk: Desk, asked: Asked) -> Decision:
     return answer({"held": dict(sorted(desk.gates.held(asked.scope()).items()))})
 
 
-def release_gate(desk: Desk, asked: Asked) -> Decision | Question:
+def release_gate(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Let one answer go on: the one that has been held longest, or else the next one that comes.
 
     Raises:
@@ -28,7 +30,7 @@ def release_gate(desk: Desk, asked: Asked) -> Decision | Question:
     return _change(desk, asked, ReleaseGate)
 
 
-def open_gate(desk: Desk, asked: Asked) -> Decision | Question:
+def open_gate(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Let all answers go on, those that come later too.
 
     Raises:
@@ -49,7 +51,7 @@ def checked_gate(name: str) -> str:
 
 
 def _change(
-    desk: Desk, asked: Asked, make: type[ReleaseGate] | type[OpenGate]
+    desk: Desk, asked: ControlRequest, make: type[ReleaseGate] | type[OpenGate]
 ) -> Decision | Question:
     """Change the gate in the path, of a session or of all."""
     asked.read(NoMembers)

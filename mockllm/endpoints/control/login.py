@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mockllm.endpoints.control.access import unauthorized
 from mockllm.endpoints.control.answers import no_content
-from mockllm.endpoints.control.desk import Asked, ControlBody, Desk
+from mockllm.endpoints.control.desk import Desk
+from mockllm.endpoints.control.request import ControlBody, ControlRequest
 from mockllm.engine.decision import Decision
 
 
@@ -15,7 +16,7 @@ class Login(ControlBody):
     """The token of the server, as it stands in the fragment of the link."""
 
 
-def log_in(desk: Desk, asked: Asked) -> Decision:
+def log_in(desk: Desk, asked: ControlRequest) -> Decision:
     """Answer with a cookie.
 
     Raises:

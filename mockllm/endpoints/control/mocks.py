@@ -11,12 +11,10 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from mockllm.config.models import AnyMock
-from mockllm.endpoints.control.answers import (
-    ControlError,
-    answer,
-    version_of,
-)
-from mockllm.endpoints.control.desk import Asked, Desk, not_found
+from mockllm.endpoints.control.answers import answer, version_of
+from mockllm.endpoints.control.desk import Desk
+from mockllm.endpoints.control.refusals import ControlError, not_found
+from mockllm.endpoints.control.request import ControlRequest
 from mockllm.endpoints.control.state import count_answers
 from mockllm.engine.added import AddedMock
 from mockllm.engine.asking import begin
@@ -136,7 +134,7 @@ def find_mock(desk: Desk, name: str, session: str | None) -> Listed:
 # --- routes ---------------------------------------------------------------------------------------
 
 
-def list_mocks(desk: Desk, asked: Asked) -> Decision | Question:
+def list_mocks(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Answer with the mocks that a session sees, or those of all, in order of precedence. The
     ``version`` is that of all of them, whatever the page.
 
@@ -164,7 +162,7 @@ def list_mocks(desk: Desk, asked: Asked) -> Decision | Question:
     return desk.work(asked, find, go_on, is_large=are_many(desk))
 
 
-def read_mock(desk: Desk, asked: Asked) -> Decision | Question:
+def read_mock(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Answer with one mock.
 
     Raises:

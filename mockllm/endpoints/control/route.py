@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mockllm.endpoints.control.calls import APIS, MAX_CALLS
-from mockllm.endpoints.control.desk import Asked, ControlBody, Desk
+from mockllm.endpoints.control.desk import Desk
+from mockllm.endpoints.control.request import ControlBody, ControlRequest
 from mockllm.engine.decision import Decision, Question
 
 
@@ -45,7 +46,7 @@ UNMATCHED = Parameter(
     {"type": "boolean"},
 )
 
-Answer = Callable[[Desk, Asked], Decision | Question]
+Answer = Callable[[Desk, ControlRequest], Decision | Question]
 """Answers a request that is admitted. Raises ControlError if it is refused."""
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field, StrictFloat
 
 from mockllm.endpoints.control.answers import answer, check_version, no_content, version_of
-from mockllm.endpoints.control.desk import Asked, ControlBody, Desk
+from mockllm.endpoints.control.desk import Desk
+from mockllm.endpoints.control.request import ControlBody, ControlRequest
 from mockllm.engine.changes import ResetMocks, SetSpeed
 from mockllm.engine.decision import Decision, Question
 from mockllm.limits import MAX_SPEED, MIN_SPEED
@@ -25,17 +26,17 @@ class NoMembers(ControlBody):
     """A body without members, or none at all."""
 
 
-def read_speed(desk: Desk, asked: Asked) -> Decision:
+def read_speed(desk: Desk, asked: ControlRequest) -> Decision:
     """Answer with the speed."""
     return _answer(desk)
 
 
-def read_timing(desk: Desk, asked: Asked) -> Decision:
+def read_timing(desk: Desk, asked: ControlRequest) -> Decision:
     """Answer how late the steps of paced answers were, in all processes of the server."""
     return answer(Timing.of(desk.server.timing())._asdict())
 
 
-def put_speed(desk: Desk, asked: Asked) -> Decision | Question:
+def put_speed(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Set the speed: all open answers follow at once.
 
     Raises:
@@ -51,7 +52,7 @@ def put_speed(desk: Desk, asked: Asked) -> Decision | Question:
     return desk.changes.commit(check, lambda changes: _answer(desk))
 
 
-def reset(desk: Desk, asked: Asked) -> Decision | Question:
+def reset(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Let the mocks with several answers begin with the first one again, in a session or in all.
 
     Raises:

@@ -8,15 +8,10 @@ from typing import Annotated, Any, Self
 from pydantic import Field, StrictBool, model_validator
 
 from mockllm.config.mistakes import contradiction
-from mockllm.endpoints.control.answers import ControlError, answer, no_content
-from mockllm.endpoints.control.desk import (
-    Asked,
-    ControlBody,
-    Desk,
-    check_session_name,
-    forbidden,
-    not_found,
-)
+from mockllm.endpoints.control.answers import answer, no_content
+from mockllm.endpoints.control.desk import Desk
+from mockllm.endpoints.control.refusals import ControlError, forbidden, not_found
+from mockllm.endpoints.control.request import ControlBody, ControlRequest, check_session_name
 from mockllm.engine.changes import Change, CloseSession, OpenSession
 from mockllm.engine.decision import Decision, Question
 from mockllm.state.operations import IsOpen, ListSessions
@@ -58,7 +53,7 @@ class CurrentSession(ControlBody):
     """The session of requests that name none; null is the common one, which has no name."""
 
 
-def list_sessions(desk: Desk, asked: Asked) -> Decision | Question:
+def list_sessions(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Answer with the open sessions. A token of a session sees only that one.
 
     Raises:
@@ -83,7 +78,7 @@ def list_sessions(desk: Desk, asked: Asked) -> Decision | Question:
     return Question((ListSessions() if own is None else IsOpen(own),), show)
 
 
-def read_session(desk: Desk, asked: Asked) -> Decision | Question:
+def read_session(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Answer with one open session.
 
     Raises:
@@ -100,7 +95,7 @@ def read_session(desk: Desk, asked: Asked) -> Decision | Question:
     return Question((IsOpen(name),), show)
 
 
-def create_session(desk: Desk, asked: Asked) -> Decision | Question:
+def create_session(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Begin a session, and answer with its token and its base URLs.
 
     Raises:
@@ -114,7 +109,7 @@ def create_session(desk: Desk, asked: Asked) -> Decision | Question:
     return _begin(desk, asked, name, current=wanted.current)
 
 
-def put_session(desk: Desk, asked: Asked) -> Decision | Question:
+def put_session(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Begin the session of this name. One that is open keeps its state, one that has ended begins
     anew.
 
@@ -128,7 +123,7 @@ def put_session(desk: Desk, asked: Asked) -> Decision | Question:
     return _begin(desk, asked, name, current=wanted.current)
 
 
-def use_session(desk: Desk, asked: Asked) -> Decision | Question:
+def use_session(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Make a session the one of requests that name none. It begins if it is not open.
 
     Raises:
@@ -142,7 +137,7 @@ def use_session(desk: Desk, asked: Asked) -> Decision | Question:
     )
 
 
-def end_session(desk: Desk, asked: Asked) -> Decision | Question:
+def end_session(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """End a session, and drop its state and its mocks. Its calls can be read until it begins anew.
 
     Raises:
@@ -165,7 +160,7 @@ def _session_of(desk: Desk, credential: str) -> str:
     return session_of_credential(credential.encode())
 
 
-def _begin(desk: Desk, asked: Asked, name: str, *, current: bool) -> Decision | Question:
+def _begin(desk: Desk, asked: ControlRequest, name: str, *, current: bool) -> Decision | Question:
     def answer_with_session(changes: Sequence[Change]) -> Decision:
         (opening,) = changes
         assert isinstance(opening, OpenSession)
@@ -180,7 +175,7 @@ def _opening(desk: Desk, name: str, *, current: bool) -> OpenSession:
     return OpenSession(name, current, is_new=False, last_call=last_call)
 
 
-def _named(asked: Asked) -> str:
+def _named(asked: ControlRequest) -> str:
     """Return the session that the path names.
 
     Raises:
@@ -192,7 +187,7 @@ def _named(asked: Asked) -> str:
     return name
 
 
-def _describe(desk: Desk, asked: Asked, name: str) -> dict[str, Any]:
+def _describe(desk: Desk, asked: ControlRequest, name: str) -> dict[str, Any]:
     host = asked.request.first_values.get(b"host", b"localhost").decode("latin-1")
     url = f"{desk.access.scheme}://{host}{PREFIX}{name}"
     return {

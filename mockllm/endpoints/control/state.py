@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mockllm.endpoints.control.answers import ControlError
+from mockllm.endpoints.control.refusals import ControlError
 from mockllm.engine.changes import (
     AddMock,
     Change,

@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 
 from mockllm.config.traffic import Traffic
 from mockllm.endpoints.control.answers import (
-    ControlError,
     answer,
     check_version,
     describe,
     no_content,
     version_of,
 )
-from mockllm.endpoints.control.desk import Asked, Desk, invalid, not_found
+from mockllm.endpoints.control.desk import Desk
+from mockllm.endpoints.control.refusals import ControlError, invalid, not_found
+from mockllm.endpoints.control.request import ControlRequest
 from mockllm.endpoints.control.running import NoMembers
 from mockllm.engine.changes import (
     Change,
@@ -33,12 +34,12 @@ FEW = KIB  # bytes of entries that are compiled at once: about ten, which take 2
 FEW_KNOWN = 10
 
 
-def list_traffic(desk: Desk, asked: Asked) -> Decision:
+def list_traffic(desk: Desk, asked: ControlRequest) -> Decision:
     """Answer with all entries, in their order."""
     return _answer(desk)
 
 
-def put_traffic(desk: Desk, asked: Asked) -> Decision | Question:
+def put_traffic(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Replace all entries. Those that were started by a name that remains stay so.
 
     Raises:
@@ -71,7 +72,7 @@ def _unknown(key: str) -> Problem:
     return Problem(Place(path=key), "unknown key, expected 'traffic'")
 
 
-def read_traffic(desk: Desk, asked: Asked) -> Decision:
+def read_traffic(desk: Desk, asked: ControlRequest) -> Decision:
     """Answer with the entries of one name.
 
     Raises:
@@ -80,7 +81,7 @@ def read_traffic(desk: Desk, asked: Asked) -> Decision:
     return _answer(desk, _name(desk, asked))
 
 
-def put_entry(desk: Desk, asked: Asked) -> Decision | Question:
+def put_entry(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Replace the entries of one name by one that stands where the first of them does; add it
     behind all others if there is none.
 
@@ -103,7 +104,7 @@ def put_entry(desk: Desk, asked: Asked) -> Decision | Question:
     return _replace(desk, asked, arrange)
 
 
-def start_traffic(desk: Desk, asked: Asked) -> Decision | Question:
+def start_traffic(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Let the entries of one name begin now: ``from`` and ``to`` are counted from this moment.
 
     Raises:
@@ -112,7 +113,7 @@ def start_traffic(desk: Desk, asked: Asked) -> Decision | Question:
     return _time(desk, asked, lambda name: StartTraffic(name, desk.server.elapsed()))
 
 
-def stop_traffic(desk: Desk, asked: Asked) -> Decision | Question:
+def stop_traffic(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Let the entries of one name end now, until they are started or reset.
 
     Raises:
@@ -121,7 +122,7 @@ def stop_traffic(desk: Desk, asked: Asked) -> Decision | Question:
     return _time(desk, asked, StopTraffic)
 
 
-def reset_traffic(desk: Desk, asked: Asked) -> Decision | Question:
+def reset_traffic(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Let the entries of one name be as if they had never been started or stopped.
 
     Raises:
@@ -135,13 +136,13 @@ def dump(entry: Traffic) -> dict[str, Any]:
     return entry.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
-def _time(desk: Desk, asked: Asked, make: Callable[[str], Change]) -> Decision | Question:
+def _time(desk: Desk, asked: ControlRequest, make: Callable[[str], Change]) -> Decision | Question:
     """Change when the entries of the name in the path begin."""
     asked.read(NoMembers)
     return desk.changes.commit(lambda: [make(_name(desk, asked))], lambda changes: no_content())
 
 
-def _name(desk: Desk, asked: Asked) -> str:
+def _name(desk: Desk, asked: ControlRequest) -> str:
     name, known = asked.values["name"], desk.server.engine.traffic_names
     if name not in known:
         raise not_found(f"traffic {name!r:.100}", did_you_mean(closest(name, known)))
@@ -164,7 +165,9 @@ class _New(NamedTuple):
     changed: int | None
 
 
-def _replace(desk: Desk, asked: Asked, arrange: Callable[[], _Entries]) -> Decision | Question:
+def _replace(
+    desk: Desk, asked: ControlRequest, arrange: Callable[[], _Entries]
+) -> Decision | Question:
     """Replace all entries by those of `arrange`, and answer with all of them, or with the changed
     one. Many are compiled in a thread."""
 

@@ -18,10 +18,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from mockllm.config.mistakes import contradiction
-from mockllm.endpoints.control.answers import ControlError, answer, plain_text
-from mockllm.endpoints.control.desk import Asked, ControlBody, Desk, not_found
+from mockllm.endpoints.control.answers import answer, plain_text
+from mockllm.endpoints.control.desk import Desk
 from mockllm.endpoints.control.gates import checked_gate
 from mockllm.endpoints.control.mocks import are_many, find_mock, hint
+from mockllm.endpoints.control.refusals import ControlError, not_found
+from mockllm.endpoints.control.request import ControlBody, ControlRequest
 from mockllm.endpoints.control.state import count_answers, not_open
 from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.engine.sources import ScriptedSource
@@ -107,7 +109,7 @@ _MEMBERS = {
 """The members that each assertion needs, and those that it may have."""
 
 
-def verify(desk: Desk, asked: Asked) -> Decision | Question:
+def verify(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Answer whether an assertion holds.
 
     Raises:
@@ -190,7 +192,7 @@ def _count(record: Record, subject: Subject, wanted: Assertion) -> Decision:
     return answer({"holds": True, **counts._asdict()})
 
 
-def report(desk: Desk, asked: Asked) -> Decision | Question:
+def report(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Answer with the list of the calls, a line each, as the texts of failures have it.
 
     Raises:

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 from mockllm.endpoints.control.answers import answer
 from mockllm.endpoints.control.calls import describe
-from mockllm.endpoints.control.desk import Asked, Desk, not_found
+from mockllm.endpoints.control.desk import Desk
 from mockllm.endpoints.control.mocks import Listed, are_many, see_mocks
+from mockllm.endpoints.control.refusals import not_found
+from mockllm.endpoints.control.request import ControlRequest
 from mockllm.engine.added import id_of
 from mockllm.engine.decision import Decision, Question
 from mockllm.matching.rule import Rule
@@ -33,7 +35,7 @@ MAX_SHOWN = 160  # characters of the words of a call
 LATE_BOUNDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)  # seconds
 
 
-def watch(desk: Desk, asked: Asked) -> Decision | Question:
+def watch(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Answer with the latest calls after one of them, in short, and with the state of the server:
     ``skipped`` is the number of calls that were passed over. ``next`` is the number after which the
     next look begins; while calls may be ``missing``, some calls come again.
@@ -86,7 +88,7 @@ def _latest(calls: Iterable[Call], limit: int) -> Pieces[tuple[list[dict[str, An
     return shown, passed - len(shown), number
 
 
-def read_call(desk: Desk, asked: Asked) -> Decision | Question:
+def read_call(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Answer with one call, and with what the whole answer of its mock says.
 
     Raises:
@@ -100,7 +102,7 @@ def read_call(desk: Desk, asked: Asked) -> Decision | Question:
     return _with_call(desk, asked, show)
 
 
-def list_misses(desk: Desk, asked: Asked) -> Decision | Question:
+def list_misses(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Answer with the mocks that are closest to a call, and all conditions that do not hold.
 
     Raises:
@@ -115,7 +117,7 @@ class _Miss(NamedTuple):
     rule: Rule
 
 
-def _search(desk: Desk, asked: Asked, call: Call) -> Pieces[Decision]:
+def _search(desk: Desk, asked: ControlRequest, call: Call) -> Pieces[Decision]:
     session = call.session if asked.scope() is None else asked.scope()
     nearest: list[_Miss] = []
     place = 0
@@ -149,7 +151,7 @@ def _describe_miss(call: Call, rule: Rule, known: Mapping[str, Listed]) -> dict[
 
 def _with_call(
     desk: Desk,
-    asked: Asked,
+    asked: ControlRequest,
     show: Callable[[Call], Pieces[Decision]],
     *,
     is_large: bool = False,

@@ -10,7 +10,7 @@ import pytest
 
 from mockllm import Config, ConfigError, Server
 from mockllm.endpoints.control import changes, mocks
-from mockllm.endpoints.control.desk import MAX_PROBLEMS
+from mockllm.endpoints.control.refusals import MAX_PROBLEMS
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.errors import MAX_DESCRIBED
