@@ -13,8 +13,7 @@ from typing import Any, Protocol
 
 from mockllm.endpoints.control.access import Access
 from mockllm.endpoints.control.api import ControlAPI
-from mockllm.endpoints.control.desk import Calls as KnownCalls
-from mockllm.endpoints.control.desk import Desk
+from mockllm.endpoints.control.desk import Calls, Desk
 from mockllm.endpoints.control.making import LocalChanges
 from mockllm.errors import MockLLMError
 from mockllm.serve.all_calls import AllCalls
@@ -68,7 +67,7 @@ def turn_on(
     service: Service,
     settings: ControlSettings,
     *,
-    calls: Calls | None,
+    calls: AwaitedCalls | None,
     host: str,
     is_tls: bool,
     shared: SharedChanges | DistantChanges | None = None,
@@ -98,8 +97,8 @@ def turn_on(
     service.app.control = ControlAPI(desk)
 
 
-class Calls(KnownCalls, Protocol):
-    """The calls of a server, for its control API."""
+class AwaitedCalls(Calls, Protocol):
+    """The calls of a server, and those that are yet to come, for its control API."""
 
     async def wait(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # the client's
         """Wait until there are `count` calls of a session, or of all. Returns False if there are
@@ -109,7 +108,7 @@ class Calls(KnownCalls, Protocol):
 class _Waiting:
     """Waits for the control API, in the loop of the server."""
 
-    def __init__(self, calls: Calls | None, gates: Gates, turns: Turns) -> None:
+    def __init__(self, calls: AwaitedCalls | None, gates: Gates, turns: Turns) -> None:
         self._turns = turns
         self._working = asyncio.Lock()
         self._calls = calls

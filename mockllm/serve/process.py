@@ -18,7 +18,7 @@ from mockllm.observers.metric_sums import Sums
 from mockllm.serve.apps import make_app
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
-from mockllm.serve.controlled import Calls, ControlSettings, turn_on
+from mockllm.serve.controlled import AwaitedCalls, ControlSettings, turn_on
 from mockllm.serve.distant_calls import DistantCalls
 from mockllm.serve.distant_changes import DistantChanges
 from mockllm.serve.distant_responses import DistantResponses
@@ -188,7 +188,7 @@ class _Process:
         )
 
     def _turn_on_control(
-        self, control: ControlSettings, calls: Calls | None, bound: Bound, host: str
+        self, control: ControlSettings, calls: AwaitedCalls | None, bound: Bound, host: str
     ) -> None:
         is_tls = bound.tls is not None
         shared = self._distant_changes or self._shared_changes
@@ -344,7 +344,11 @@ def _open_distant_store(
 
 
 def _open_distant_responses(
-    app: App, store: RedisStore | None, peers: Peers | None, calls: Calls | None, turns: Turns
+    app: App,
+    store: RedisStore | None,
+    peers: Peers | None,
+    calls: AwaitedCalls | None,
+    turns: Turns,
 ) -> DistantResponses | None:
     """Return the stored responses of all servers, which `calls` look back to; None if other servers
     share none."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from mockllm.app import App
 from mockllm.observers.journal import MAX_BYTES, Journal
 from mockllm.serve.all_calls import AllCalls
-from mockllm.serve.controlled import Calls
+from mockllm.serve.controlled import AwaitedCalls
 from mockllm.serve.distant_calls import DistantCalls
 from mockllm.serve.distant_changes import DistantChanges
 from mockllm.serve.own_calls import OwnCalls
@@ -28,7 +28,7 @@ class Recorded(NamedTuple):
 
     peers: Peers | None
     journal: Journal | None = None
-    calls: Calls | None = None
+    calls: AwaitedCalls | None = None
 
 
 def record(

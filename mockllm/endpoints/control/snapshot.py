@@ -4,7 +4,6 @@ effect."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
 
 from mockllm.endpoints.control.making import ChangedServer, Clock
 from mockllm.engine.changes import (
@@ -19,13 +18,8 @@ from mockllm.engine.changes import (
     StopTraffic,
 )
 from mockllm.engine.views import Views
+from mockllm.state.gates import GateStates
 from mockllm.state.traffic import TrafficTimes
-
-
-class GateStates(Protocol):
-    """The interface of `state.gates.GateStates` for a snapshot."""
-
-    def dump(self) -> list[list[Any]]: ...
 
 
 def take_snapshot(server: ChangedServer, clock: Clock, gates: GateStates) -> list[Change]:
