@@ -24,9 +24,8 @@ from mockllm.providers.api import API, SDK
 
 
 def _sdk() -> SDK:
-    from mockllm.providers.anthropic.messages import (
-        sdk,
-    )  # only when it is needed: it may import the SDK
+    # only when it is needed: it may import the SDK
+    from mockllm.providers.anthropic.messages import sdk
 
     return sdk
 

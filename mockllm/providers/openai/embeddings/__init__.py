@@ -28,9 +28,8 @@ from mockllm.wire import sse
 
 
 def _sdk() -> SDK:
-    from mockllm.providers.openai.embeddings import (
-        sdk,
-    )  # only when it is needed: it may import the SDK
+    # only when it is needed: it may import the SDK
+    from mockllm.providers.openai.embeddings import sdk
 
     return sdk
 

@@ -26,9 +26,8 @@ from mockllm.providers.openai.vendor import OPENAI
 
 
 def _sdk() -> SDK:
-    from mockllm.providers.openai.responses import (
-        sdk,
-    )  # only when it is needed: it may import the SDK
+    # only when it is needed: it may import the SDK
+    from mockllm.providers.openai.responses import sdk
 
     return sdk
 
