@@ -16,6 +16,7 @@ from mockllm.config.wishes import FAULT, LATENCY
 from mockllm.endpoints.completion_reply import choices_of, render
 from mockllm.endpoints.completion_request import MAX_PROMPTS_AT_ONCE, AnyPrompt, CompletionRequest
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision, read_object
+from mockllm.engine.asked import Asked
 from mockllm.engine.asking import begin, draw_for, pause_if_large
 from mockllm.engine.decision import Answer, Called, Decision, Outcome, Planned, Question, make_body
 from mockllm.engine.effects import NO_EFFECTS, Effects
@@ -31,7 +32,6 @@ from mockllm.engine.sources import (
     select_error,
     with_cached,
 )
-from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request

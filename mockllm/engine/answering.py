@@ -14,6 +14,7 @@ from typing import Any
 
 from mockllm.config.wishes import FAULT, LATENCY, NO_WISHES, Wishes, has_wishes, read_wishes
 from mockllm.engine import asking
+from mockllm.engine.asked import Asked
 from mockllm.engine.decision import (
     Answer,
     Decision,
@@ -40,7 +41,6 @@ from mockllm.engine.making import could_not_make, is_made, make_answer
 from mockllm.engine.mocks import Table
 from mockllm.engine.rendering import Renderer
 from mockllm.engine.sources import FixedSource, Selection, faults_of, with_cached
-from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
 from mockllm.exchange import PAUSE, DividedBody, LazySteps, Request, Step

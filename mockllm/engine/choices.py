@@ -7,6 +7,7 @@ from typing import Any
 
 from mockllm.engine import asking
 from mockllm.engine.answering import Responder, uncached
+from mockllm.engine.asked import Asked
 from mockllm.engine.batches import MAX_INPUTS_AT_ONCE, SelectedInputs, join_answers
 from mockllm.engine.decision import Decision, DividedWork, Match, Question
 from mockllm.engine.effects import Effects
@@ -17,7 +18,6 @@ from mockllm.engine.received import Received
 from mockllm.engine.selection import Selected, Selector
 from mockllm.engine.sources import Selection, entries_of
 from mockllm.engine.straight import StraightAnswers
-from mockllm.engine.template_values import Asked
 from mockllm.errors import RequestError
 from mockllm.exchange import LazySteps
 from mockllm.matching.rule import Rule

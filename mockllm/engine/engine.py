@@ -14,6 +14,7 @@ from functools import cached_property, partial
 
 from mockllm.config.wishes import has_wishes
 from mockllm.engine.answering import Responder
+from mockllm.engine.asked import Asked
 from mockllm.engine.choices import Chooser
 from mockllm.engine.decision import (
     Decision,
@@ -33,7 +34,6 @@ from mockllm.engine.sources import (
     entries_of,
 )
 from mockllm.engine.straight import StraightAnswers
-from mockllm.engine.template_values import Asked
 from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.traffic_stage import TrafficStage
 from mockllm.engine.unmatched import KnownMisses, UnmatchedError

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from mockllm.engine.template_values import LOOKING_BACK, READINGS, Asked, read_values
+from mockllm.engine.asked import Asked
+from mockllm.engine.template_values import LOOKING_BACK, READINGS, read_values
 from mockllm.errors import MockLLMError
 from mockllm.exchange import Request
 from mockllm.limits import KIB

@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from mockllm.engine.asked import Asked
 from mockllm.engine.asking import begin
 from mockllm.engine.decision import Answer, CallFunction, Decision, Question, Trouble
 from mockllm.engine.faults import FINAL
 from mockllm.engine.made_reply import MAX_SMALL, MadeReplyError
 from mockllm.engine.sources import FunctionSource, MadeSource, Source
-from mockllm.engine.template_values import Asked
 from mockllm.errors import RequestError
 from mockllm.matching.rule import Rule
 from mockllm.pieces import Pieces

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mockllm.engine.answering import Responder
+from mockllm.engine.asked import Asked
 from mockllm.engine.batches import MAX_INPUTS_AT_ONCE
 from mockllm.engine.choices import Chooser
 from mockllm.engine.decision import Decision, DividedWork, Match, Question
@@ -20,7 +21,6 @@ from mockllm.engine.received import Received
 from mockllm.engine.selection import Selector
 from mockllm.engine.sources import Selection, select_error
 from mockllm.engine.straight import StraightAnswers
-from mockllm.engine.template_values import Asked
 from mockllm.engine.traffic_stage import TrafficStage
 from mockllm.errors import RequestError
 from mockllm.limits import KIB

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple, Protocol
 
 from mockllm.config.functions import ReplyFunction
 from mockllm.config.values import DONE
+from mockllm.engine.asked import Asked
 from mockllm.engine.decision import Answer, Called, Outcome, Planned
 from mockllm.engine.effects import Effects, TrafficEntry
 from mockllm.engine.faults import in_whole_answer
 from mockllm.engine.made_reply import MadeReply, MadeReplyError
 from mockllm.engine.pace import Pace, with_tokens
-from mockllm.engine.template_values import Asked
 from mockllm.exchange import LazySteps, Reply
 from mockllm.matching.rule import Rule
 from mockllm.pieces import Pieces

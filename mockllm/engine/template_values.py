@@ -7,24 +7,19 @@ template uses it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from mockllm.config.functions import Prompt as PromptView
-from mockllm.engine.effects import NO_EFFECTS, Effects
-from mockllm.exchange import Request
+from mockllm.engine.asked import Asked
 from mockllm.matching import readings
 from mockllm.matching.divided_readings import in_pieces, join_in_pieces, read_slices
 from mockllm.matching.readings import Reading
 from mockllm.pieces import Pieces
 from mockllm.prompt import ConversationMessage, Prompt, ToolCall, ToolResult
 from mockllm.prompt.conversation import MESSAGES_AT_ONCE, slices
-from mockllm.providers import APIS
 from mockllm.replies.template_bounds import TemplateError
-from mockllm.state.attempts import RETRY_COUNT, parse_retry_count
-from mockllm.state.sessions import COMMON
 
 _M = TypeVar("_M", bound=ConversationMessage)
-_WORDS = {api.name: api.word for api in APIS}
 LOOKING_BACK = frozenset({"user", "messages", "tool_results", "turn", "step"})
 """The names of values that depend on what a request continues."""
 READINGS: Mapping[str, tuple[Reading, ...]] = {
@@ -37,23 +32,6 @@ READINGS: Mapping[str, tuple[Reading, ...]] = {
     "step": (readings.messages, readings.turns, readings.step),
 }
 """What takes long to read for a value where a conversation is long, in order."""
-
-
-class Asked(NamedTuple):
-    """A request that an answer is made for, in a `session`. `call` is the number of this answer of
-    a mock with state, from 1; of others it is 0. `effects` are those of traffic."""
-
-    prompt: Prompt
-    request: Request
-    session: str = COMMON
-    call: int = 0
-    effects: Effects = NO_EFFECTS
-
-    def view(self) -> PromptView:
-        """Return the request as functions and templates see it."""
-        retries = parse_retry_count(self.request.first_values.get(RETRY_COUNT))
-        api = _WORDS[self.prompt.endpoint]
-        return PromptView(api, self.prompt, self.request, self.session, retries + 1)
 
 
 def read_values(names: Iterable[str], asked: Asked) -> Pieces[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from mockllm.engine import asking
 from mockllm.engine.answering import Responder
+from mockllm.engine.asked import Asked
 from mockllm.engine.decision import Decision, Match, Outcome, Question
 from mockllm.engine.effects import NO_EFFECTS, Effects, Elapsed, Exposure, TrafficEntry, hold
 from mockllm.engine.effects import decide as decide_effects
@@ -19,7 +20,6 @@ from mockllm.engine.limiting import Applicant, Limiter, chooses
 from mockllm.engine.mocks import Table
 from mockllm.engine.received import Received, WithParts, find_nothing
 from mockllm.engine.rendering import Renderer
-from mockllm.engine.template_values import Asked
 from mockllm.exchange import Headers
 from mockllm.prompt import Prompt
 from mockllm.providers.rate_limits import Refusal

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.config.reply import Reply
+from mockllm.engine.asked import Asked
 from mockllm.engine.made_reply import MadeReply, MadeReplyError
 from mockllm.engine.reply import compile_made
-from mockllm.engine.template_values import Asked
 from mockllm.exchange import Request
 from mockllm.pieces import finish
 from mockllm.providers.reply import NeutralCall, NeutralReply, NeutralUsage

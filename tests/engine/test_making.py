@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mockllm import Mock
+from mockllm.engine.asked import Asked
 from mockllm.engine.decision import (
     Answer,
     Called,
@@ -23,7 +24,6 @@ from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import could_not_make, is_made, make_answer
 from mockllm.engine.mock_sources import source_of
 from mockllm.engine.sources import FixedSource, FunctionSource, ScriptedSource
-from mockllm.engine.template_values import Asked
 from mockllm.exchange import Reply, Request
 from mockllm.matching.rule import Rule
 from mockllm.pieces import finish

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from mockllm.engine.template_values import LOOKING_BACK, NAMES, READINGS, Asked, read_values
+from mockllm.engine.asked import Asked
+from mockllm.engine.template_values import LOOKING_BACK, NAMES, READINGS, read_values
 from mockllm.exchange import Request
 from mockllm.matching.divided_readings import in_pieces
 from mockllm.pieces import finish
