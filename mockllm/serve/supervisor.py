@@ -7,7 +7,8 @@ kernel spreads the connections; a Unix socket is shared by all slots. The superv
 sockets and never accepts: a connection queued for a worker that dies or is replaced is accepted by
 the next worker of the slot, so none is refused.
 
-`serve.worker` has the states of a worker. Signals only append to a list; the loop acts on them.
+`serve.worker` has the states of a worker. Signals (`serve.caught_signals`) wake the loop, which
+acts on them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from itertools import count as count_from
 from mockllm.engine.engine import Engine
 from mockllm.errors import ListenError, MockLLMError
 from mockllm.serve.address import BACKLOG, bind_beside, is_unix, reason_of
+from mockllm.serve.caught_signals import CaughtSignals
 from mockllm.serve.change_log import ChangeBoard
 from mockllm.serve.line_writer import RETRY, LineWriter, wait_for_all
 from mockllm.serve.peers import Switchboard, WorkerPlace
@@ -99,9 +101,8 @@ class Supervisor:
         self._folder: StateFolder | None = None
         self._changes: ChangeBoard | None
         # of the loop
-        self._signals: list[int] = []
+        self._signals = CaughtSignals()
         self._selector = selectors.DefaultSelector()
-        self._wakeup, self._wakeup_end = socket.socketpair()
         self._last_round = time.monotonic()
 
     def run(self, listening: Callable[[], None], draining: Callable[[], None]) -> None:
@@ -175,14 +176,12 @@ class Supervisor:
     def _should_stop(self) -> bool:
         # without a reload, SIGHUP says that the terminal was closed
         ends = STOP_SIGNALS if self._reload is not None else [*STOP_SIGNALS, RELOAD_SIGNAL]
-        return any(number in ends for number in self._signals)
+        return self._signals.has_any(ends)
 
     def _reload_if_due(self) -> None:
         """Reload if a signal or a changed file asks for it. Workers keep serving meanwhile; dead
         ones are replaced afterwards."""
-        requested = RELOAD_SIGNAL in self._signals
-        while RELOAD_SIGNAL in self._signals:  # in place: a handler may append meanwhile
-            self._signals.remove(RELOAD_SIGNAL)
+        requested = self._signals.take(RELOAD_SIGNAL)
         if self._reload is None or not (requested or self._reload.is_due()):
             return
         engine = self._reload.run()
@@ -281,9 +280,8 @@ class Supervisor:
     def _wait(self, pause: float) -> None:
         """Sleep until a signal or a message from a worker arrives, or for `pause` seconds."""
         for key, _ in self._selector.select(pause):
-            if key.fileobj is self._wakeup:
-                with contextlib.suppress(BlockingIOError):
-                    self._wakeup.recv(4096)
+            if key.data is self._signals:
+                self._signals.sleep_again()
             else:
                 self._receive(key.data)
         for writer in self._writers:
@@ -420,25 +418,16 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _signals_caught(self) -> Iterator[None]:
-        """Have signals append to the list and wake the selector while the context is open."""
-        self._wakeup.setblocking(False)
-        self._wakeup_end.setblocking(False)
-        self._selector.register(self._wakeup, selectors.EVENT_READ)
-        names = [*STOP_SIGNALS, signal.SIGCHLD]
+        """Catch signals while the context is open, and close everything at its end."""
+        numbers = [*STOP_SIGNALS, signal.SIGCHLD]
         if RELOAD_SIGNAL is not None:
             is_ignored = signal.getsignal(RELOAD_SIGNAL) is signal.SIG_IGN  # by nohup
             if self._reload is not None or not is_ignored:
-                names.append(RELOAD_SIGNAL)
-        before = {name: signal.getsignal(name) for name in names}
-        for name in names:
-            signal.signal(name, lambda number, _: self._signals.append(number))
-        old_fd = signal.set_wakeup_fd(self._wakeup_end.fileno(), warn_on_full_buffer=False)
+                numbers.append(RELOAD_SIGNAL)
         try:
-            yield
+            with self._signals.catching(numbers, self._selector):
+                yield
         finally:
-            signal.set_wakeup_fd(old_fd)
-            for name, handler in before.items():
-                signal.signal(name, handler)
             self._close_all_except(None)
 
     def _close_all_except(self, sock: socket.socket | None) -> None:
@@ -446,8 +435,7 @@ class Supervisor:
         for worker in self._workers():
             worker.channel.close()
         self._selector.close()
-        self._wakeup.close()
-        self._wakeup_end.close()
+        self._signals.close()
         for slot in self._slots:
             if slot.sock is not sock:
                 slot.sock.close()
