@@ -28,8 +28,7 @@ from mockllm.wire.placeholders import MAX_PIECE, NOTHING_ECHOED, Echo, echo_noth
 
 _new = tuple.__new__  # half the time of the class's own constructor
 MAX_VARIANTS = 8  # a bound against clients that vary the model or the members
-MAX_COUNTS = 8  # numbers of tokens whose results are kept, of each variant
-MAX_COUNTED = 4 * KIB  # bytes of a reply of which they are kept
+MAX_COUNTED = 4 * KIB  # bytes of a reply of which results for some numbers of tokens may be kept
 
 Filled = tuple[Reply, ReadyBytes | None]
 """A reply to one request, and its bytes if they can be sent in one write."""
@@ -43,8 +42,12 @@ class PreparedReply:
         reply = replace(reply, steps=tuple(reply.steps), response=None)
         self._reply = reply
         self._echo = echo
-        self._names = placeholders.echo_names(reply)
-        self._plain = _Variant(_without_echoes(reply, self._names))
+        self.echo_names = placeholders.echo_names(reply)
+        """The members of a request that it repeats."""
+        self._plain = _Variant(_without_echoes(reply, self.echo_names))
+        self.is_counted = self._plain.is_counted
+        """True if it has a number of tokens in it, and results for some of these may be kept: of a
+        request without members that are repeated, they and the model are all that it depends on."""
         self._general: _Variant | None = None
         self._variants: dict[_Key, _Variant | None] = {}
 
@@ -53,7 +56,7 @@ class PreparedReply:
     ) -> Filled:
         """Return the reply with the `model` of a request, the number of tokens in its `body`, and
         the members of the body that it repeats. The tokens are estimated unless they are given."""
-        echoed = self._echo(body, self._names) if self._names else NOTHING_ECHOED
+        echoed = self._echo(body, self.echo_names) if self.echo_names else NOTHING_ECHOED
         if not echoed and self._plain.constant is not None:
             return self._plain.constant
         key = (model, frozenset(echoed)) if echoed else model
@@ -62,10 +65,6 @@ class PreparedReply:
             return variant.constant
         if input_tokens is None:
             input_tokens = tokens.estimate_prompt(body) if variant.needs_tokens else 0
-        if variant.needs_only_tokens:
-            filled = variant.of_tokens(input_tokens)
-            if filled is not None:
-                return filled
         return variant.fill(
             _new(RequestValues, (placeholders.model_name(model), input_tokens, echoed))
         )
@@ -74,7 +73,7 @@ class PreparedReply:
         """Return the variant for requests with this `model` that contain the members `names`, if it
         is asked for again and there are not too many; else the one for all models or members."""
         if key in self._variants:
-            reply = _without_echoes(self._reply, self._names - names)
+            reply = _without_echoes(self._reply, self.echo_names - names)
             variant = self._variants[key] = _Variant(_with_model(reply, model))
             return variant
         if len(self._variants) < MAX_VARIANTS:
@@ -115,9 +114,9 @@ class _Variant:
         self._reply = reply
         self.constant = None if placeholders.needs_request(reply) else make_ready(reply)
         self.needs_tokens = placeholders.needs_tokens(reply)
-        is_small = self.needs_tokens and sum(step.size for step in reply.steps) <= MAX_COUNTED
-        self.needs_only_tokens = is_small and placeholders.needs_only_tokens(reply)
-        self._by_tokens: dict[int, Filled | None] = {}
+        self.is_counted = self.needs_tokens and (
+            sum(step.size for step in reply.steps) <= MAX_COUNTED
+        )
         self._steps: tuple[PreparedStep, ...] = ()
         self._template: WireTemplate | None = None
         self._is_cut = self.constant is not None
@@ -143,17 +142,6 @@ class _Variant:
         if template is None or not template.fits(values):
             return filled, None
         return filled, ReadyBytes(partial(template.join, values))
-
-    def of_tokens(self, input_tokens: int) -> Filled | None:
-        """Return the reply of a variant that `needs_only_tokens`, if this number of tokens is asked
-        for again and there are not too many: prompts of a load test differ in a number or an id."""
-        filled = self._by_tokens.get(input_tokens)
-        if filled is None and input_tokens in self._by_tokens:
-            reply = _edited(self._reply, lambda data: placeholders.fill_tokens(data, input_tokens))
-            filled = self._by_tokens[input_tokens] = make_ready(reply)
-        elif len(self._by_tokens) < MAX_COUNTS:
-            self._by_tokens.setdefault(input_tokens, None)
-        return filled
 
     def _cut(self) -> None:
         """Cut the reply when it is first needed: a server has many mocks."""

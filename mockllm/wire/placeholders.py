@@ -82,7 +82,7 @@ NOTHING_ECHOED: Echoed = MappingProxyType({})
 
 Echo = Callable[[Mapping[str, Any], frozenset[str] | None], Echoed]
 """`echo(body, names)`: the values that a request contains for the echoes in `names`; for all echoes
-if that is None."""
+if that is None. There are none if the body has no member of these names."""
 
 
 EchoLong = Callable[[Mapping[str, Any]], Pieces[Echoed]]
@@ -169,11 +169,6 @@ def has_request_value(data: bytes) -> bool:
 def needs_tokens(reply: Reply) -> bool:
     """Return True if `reply` has placeholders for the request's tokens."""
     return any(TOKENS_MARK in step.data for step in reply.steps)
-
-
-def needs_only_tokens(reply: Reply) -> bool:
-    """Return True if `reply` has no placeholders for other values of the request than tokens."""
-    return not any(MODEL in step.data or _ECHO_MARK in step.data for step in reply.steps)
 
 
 def split_of_request(data: bytes) -> list[bytes]:

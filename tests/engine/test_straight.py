@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,8 +14,9 @@ from mockllm.engine.added import AddedMock, compile_added
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
+from mockllm.engine.straight import MAX_COUNTS
 from mockllm.exchange import Request
-from mockllm.wire.placeholders import FreshValues
+from mockllm.wire.placeholders import FreshValues, stand_in
 from tests.support.observed import PATHS, Observed, request
 from tests.support.served import chat_mock, chat_saying
 
@@ -107,6 +109,34 @@ def test_equal_decisions_on_different_requests_are_one() -> None:
 
     assert decisions[3] is decisions[4]
     assert len({id(each) for each in decisions[4:]}) == 3
+
+
+def test_decisions_on_prompts_of_few_lengths_are_one_for_each() -> None:
+    app = Observed({"mocks": [{"reply": "terse"}]}).app
+    prompts = ["abcd" * size for size in range(1, 2 * MAX_COUNTS)]
+
+    def decide_all() -> list[Decision]:
+        asked = (chat(each, number, {"model": "m"}) for each in prompts for number in range(2))
+        return [app.decide(each) for each in asked]
+
+    first, second = (decide_all() for _ in range(2))
+
+    kept = [one is other for one, other in zip(first[1::2], second[1::2], strict=True)]
+    assert kept == [True] * MAX_COUNTS + [False] * (MAX_COUNTS - 1)
+    bodies = [orjson.loads(stand_in(each.reply.body)) for each in second[::2]]
+    inputs = [body["usage"]["prompt_tokens"] for body in bodies]
+    assert inputs == list(range(inputs[0], inputs[0] + len(prompts)))
+
+
+def test_a_member_that_is_repeated_is_so_where_decisions_are_kept() -> None:
+    app = Observed({"mocks": [{"reply": "terse"}]}).app
+    tiers = [None, None, None, "flex", "flex", None, "priority", None]
+    asked = [{"model": "m"} | ({"service_tier": tier} if tier else {}) for tier in tiers]
+
+    decisions = [app.decide(chat("terse", number, each)) for number, each in enumerate(asked)]
+
+    bodies = [orjson.loads(stand_in(each.reply.body)) for each in decisions]
+    assert [body["service_tier"] for body in bodies] == [tier or "default" for tier in tiers]
 
 
 def test_a_mock_that_is_gone_answers_no_more_and_is_let_go_of() -> None:

@@ -1,4 +1,4 @@
-"""Requests that are decoded in pieces are decoded like others."""
+"""Requests that are decoded in pieces are decoded like others, and what echoes promise."""
 
 from __future__ import annotations
 
@@ -184,3 +184,19 @@ def test_the_texts_of_a_long_message_are_let_go_of_in_pieces(
 
     assert isinstance(message.search_texts, list)
     assert any(each is message.search_texts for each in leftovers)
+
+
+REPEATED = ["service_tier", "initial_service_tier", "inference_geo", "user", "tools", "temperature"]
+
+
+@given(
+    api=st.sampled_from(APIS),
+    body=st.dictionaries(st.sampled_from(REPEATED), st.just("x") | st.none()),
+    names=st.frozensets(st.sampled_from(REPEATED)),
+)
+def test_a_request_without_members_of_these_names_echoes_none_of_them(
+    api: API, body: dict[str, Any], names: frozenset[str]
+) -> None:
+    echoed = api.echo(body, names)
+
+    assert not names.isdisjoint(body) or names.isdisjoint(echoed)

@@ -8,7 +8,6 @@ from mockllm.exchange import COMPLETE, Ending, EndingKind, Reply, Step
 from mockllm.http1.framing import MAX_READY, FastFraming
 from mockllm.replies.prepared import (
     MAX_COUNTED,
-    MAX_COUNTS,
     MAX_VARIANTS,
     PreparedReply,
     PreparedStep,
@@ -92,22 +91,6 @@ def test_a_client_that_invents_models_uses_bounded_memory() -> None:
     assert len(prepared._variants) == MAX_VARIANTS
 
 
-def test_replies_to_prompts_of_few_lengths_are_kept() -> None:
-    prepared = PreparedReply(Reply.whole(200, (), b"\xfc: \xfb0\xfb"))
-    prompts = [{"input": "abcd" * size} for size in range(1, 2 * MAX_COUNTS)]
-
-    prepared.for_request("m", BODY)  # from now on, there is a variant for the model
-    for _ in range(3):
-        filled = [prepared.for_request("m", prompt) for prompt in prompts]
-    again = [prepared.for_request("m", prompt) for prompt in prompts]
-
-    assert [reply.body for reply, _ in again] == [
-        b'"m": %d' % size for size in range(1, 2 * MAX_COUNTS)
-    ]
-    kept = [reply is same for (reply, _), (same, _) in zip(filled, again, strict=True)]
-    assert kept == [True] * MAX_COUNTS + [False] * (MAX_COUNTS - 1)
-
-
 def test_a_prepared_reply_does_not_keep_what_it_was_rendered_from() -> None:
     prepared = PreparedReply(Reply(200, (), (Step((b"{}",)),), response={"id": "1"}))
 
@@ -120,13 +103,12 @@ def test_tokens_that_are_given_are_not_estimated() -> None:
     assert [prepared.for_request("m", BODY, 70)[0].body for _ in range(4)] == [b'"m": 72'] * 4
 
 
-def test_large_replies_are_not_kept_for_each_length_of_prompts() -> None:
-    prepared = PreparedReply(Reply.whole(200, (), b"x" * MAX_COUNTED + b"\xfb0\xfb"))
+def test_a_reply_is_counted_if_it_is_small_and_has_a_number_of_tokens() -> None:
+    bodies = [b"\xfc: \xfb0\xfb", b"\xfc: 0", b"x" * MAX_COUNTED + b"\xfb0\xfb"]
 
-    one, *_, last = [prepared.for_request("m", BODY) for _ in range(4)]
+    prepared = [PreparedReply(Reply.whole(200, (), body)) for body in bodies]
 
-    assert one[0] == last[0]
-    assert one[0] is not last[0]
+    assert [each.is_counted for each in prepared] == [True, False, False]
 
 
 def test_a_reply_that_a_request_makes_large_is_not_sent_in_one_write() -> None:
