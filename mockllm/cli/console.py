@@ -1,5 +1,5 @@
-"""What the command says while it serves: log lines, problems, hints, as text or as JSON. Nothing of
-it waits for whoever reads the standard streams.
+"""The output of the command while it serves: log lines, problems, hints, as text or as JSON. It
+never waits for whoever reads the standard streams.
 """
 
 from __future__ import annotations

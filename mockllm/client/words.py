@@ -1,4 +1,5 @@
-"""What a test can ask of a server in another process, or of one of its sessions."""
+"""The words that a server in another process and each of its sessions have in common: calls, mocks,
+assertions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What a client asks for by headers, in the words of a mock's `error`, `latency` and `fault`.
+"""Wishes: the error, the latency and the faults that a client asks for by headers, in the words of
+a mock.
 
 x-mockllm-error: overloaded
 x-mockllm-error: {"as": "rate_limit", "retry_after": "1ms"}

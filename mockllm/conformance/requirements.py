@@ -1,5 +1,5 @@
-"""What a request must have, and must not, so that a rule matches: `all_of`, `any_of` and `not`
-resolved to lists of simple conditions."""
+"""Requirements: the conditions that a request must meet, and must not, so that a rule matches, with
+`all_of`, `any_of` and `not` resolved to lists of simple ones."""
 
 from __future__ import annotations
 

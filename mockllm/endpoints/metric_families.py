@@ -1,4 +1,4 @@
-"""What ``GET /metrics`` shows: the names, the labels and the values of all metrics but vLLM's."""
+"""The metrics of ``GET /metrics`` but vLLM's: their names, their labels and their values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is changed while a server runs, as values.
+"""Changes: what requests to the control API do to a server while it runs, as values.
 
 A change has everything that it depends on: it was checked before, and whoever makes it later, or
 once more in another process, makes the same of it. Its times are those of the monotonic clock of

@@ -1,5 +1,5 @@
-"""What the requests of a session see: the mocks of the configuration, and before them those that
-were added to the server, and to the session, while it runs.
+"""Views: the mocks that the requests of a session see, those of the configuration and, before them,
+those that were added to the server, and to the session, while it runs.
 
 An added mock is compiled when it is added; the index of those that a request sees is built when it
 comes, so that adding many costs no more than adding each.

@@ -1,4 +1,4 @@
-"""How the readings of a long conversation are made in pieces, so that it holds nobody up.
+"""Reads long conversations in pieces, so that no request holds up others.
 
 A reading that takes long has a function here that returns the same with pauses. Those of a short
 conversation are made at once: a generator takes longer than most of them.

@@ -1,4 +1,4 @@
-"""What a condition on a request is.
+"""The base class of conditions on a request.
 
 A predicate is one compiled condition. Its `difference` from a request both decides and explains: it
 is None if the condition holds, else it measures how close the request is and can explain why the
@@ -10,7 +10,7 @@ condition does not hold.
     "header X-Tenant is missing, expected 'a'"
 
 A new kind of condition is a new subclass. If its rules are to be found by look-up, rather than
-checked one by one, it also needs a look-up in `matching.index`.
+checked one by one, it also needs a home in `matching.homes`.
 """
 
 from __future__ import annotations

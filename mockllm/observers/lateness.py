@@ -1,5 +1,5 @@
-"""How late the steps of paced answers were, and what else tells whether the server was too slow for
-them: a histogram and counters of constant size. `observers.timing` says what they mean.
+"""Counts how late the steps of paced answers were, and what else tells whether the server was too
+slow for them: a histogram and counters of constant size. `observers.timing` says what they mean.
 
 A step is late by the time from when it was due until it was handed to the system. Steps that waited
 for a slow client are not counted. It does not know why a step was late.

@@ -1,4 +1,4 @@
-"""What a reading of calls has found, in the journal of one process or in those of several."""
+"""The result of reading calls, in the journal of one process or in those of several."""
 
 from __future__ import annotations
 

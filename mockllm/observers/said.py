@@ -1,5 +1,5 @@
-"""What an answer says, as a person reads it: texts, reasoning and calls, in the same form for all
-APIs. It does not know what was sent of it.
+"""Reads an answer as a person does: texts, reasoning and calls, in the same form for all APIs. It
+does not know what was sent of it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Which of the calls of a journal are meant: by their session, mock, API, and whether a mock
-answered."""
+"""Selects calls of a journal: by their session, mock, API, and whether a mock answered."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Whether clients saw the delays of the configuration or those of the server: what `Lateness` has
-counted, for a program, for JSON and for a person. It does not know why a step was late.
+"""Judges by what `Lateness` has counted whether clients saw the delays of the configuration or
+those of the server: for a program, for JSON and for a person. It does not know why a step was late.
 """
 
 from __future__ import annotations

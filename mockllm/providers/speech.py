@@ -1,4 +1,4 @@
-"""What a model says in the events of a stream, and when each of its tokens is complete.
+"""Finds the words of a model in the events of a stream, and the event that completes each token.
 
 It divides the tokens that `usage` counts among the events, in proportion to their characters: a
 delta is complete with its last token, whatever its size. It does not know the form of any event,

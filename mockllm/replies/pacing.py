@@ -1,4 +1,4 @@
-"""How long the tokens of one delivery take: drawn from the key of its pacing, one by one.
+"""Draws how long each token of one delivery takes, from the key of its pacing.
 
 Equal keys have equal times, whatever else is going on. It has no clock, and does not know what the
 pool is doing.

@@ -1,4 +1,4 @@
-"""What calls continue, which other processes may know."""
+"""Finds the conversations that calls continue, which other processes may know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a connection is closed from this side.
+"""Closes a connection from this side.
 
 It knows what a transport forgets. It does not know why a connection is closed.
 """

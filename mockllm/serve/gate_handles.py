@@ -1,4 +1,4 @@
-"""What a test does with a gate, at which mocks hold their answers (`serve.gates`)."""
+"""Handles by which a test opens the gates at which mocks hold their answers (`serve.gates`)."""
 
 from __future__ import annotations
 

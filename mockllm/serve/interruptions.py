@@ -1,5 +1,5 @@
-"""What happens at a time of an answer, whatever is sent by then: the frames of a delivery, and the
-interruptions of its reply between them.
+"""Puts the interruptions of a reply between the frames of its delivery: they come at a time,
+whatever is sent by then.
 
 A player takes one frame after the other and knows when it is due. If an interruption comes before,
 the player says so, and takes the frames of that first; the frame that was next follows, with the

@@ -1,4 +1,4 @@
-"""What a test asserts about one mock, of a server in this process or in another one."""
+"""The assertions of a test about one mock, of a server in this process or in another one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What the clock of a process, its paced answers and their places in pools know of each other."""
+"""The interfaces by which the clock of a process, its paced answers and their places in pools know
+each other."""
 
 from __future__ import annotations
 

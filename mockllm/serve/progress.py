@@ -1,4 +1,5 @@
-"""How much of a limited answer was sent: its tokens are charged, those of the rest are given back.
+"""Counts how much of a limited answer was sent: its tokens are charged, those of the rest are given
+back.
 
 Only deliveries that were admitted to a limit are counted. What is not counted costs nothing.
 """

@@ -1,4 +1,4 @@
-"""What a worker knows of the state in Redis: whether it can be reached, and who shares it.
+"""The standing of a worker with the state in Redis: whether it can be reached, and who shares it.
 
 JOINING -> SHARED   the first heartbeat was answered
 any -> LOST         `MAX_FAILURES` in a row; the next heartbeat that is answered ends it

@@ -1,4 +1,4 @@
-"""How late the steps of paced answers were, in all processes of a server.
+"""Adds up how late the steps of paced answers were, in all processes of a server.
 
 Each process counts in a part of memory that all of them share from before they are forked, so that
 any of them, and their supervisor, can say what holds for the whole server. What a process has

@@ -1,4 +1,4 @@
-"""What a test changes of the time of a server: when entries of traffic begin, and how fast it runs.
+"""Handles by which a test begins entries of traffic, and sets how fast the time of a server runs.
 
     server.traffic["outage"].start()
 

@@ -1,4 +1,5 @@
-"""What a test can ask of a server or of one of its sessions: calls, handles of mocks, assertions.
+"""The words that a server and each of its sessions have in common: calls, handles of mocks,
+assertions.
 
 A failure is an AssertionError with a text that explains itself, so pytest shows no frame of this
 module below the line of the test.

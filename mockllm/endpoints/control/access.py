@@ -1,4 +1,4 @@
-"""Who may use the control API, and how far.
+"""Access to the control API: which requests are admitted, and how much they may see and change.
 
 A request is judged in this order, and refused by the first rule that it breaks:
 

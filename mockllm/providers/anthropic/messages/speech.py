@@ -1,4 +1,5 @@
-"""What a model says in the events of a message (anthropic 2.12.0: `RawMessageStreamEvent`)."""
+"""Finds the words of a model in the events of a message (anthropic 2.12.0:
+`RawMessageStreamEvent`)."""
 
 from __future__ import annotations
 

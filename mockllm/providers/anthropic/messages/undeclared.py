@@ -1,4 +1,4 @@
-"""What the service sends and anthropic 2.12.0 does not declare for clients without a beta.
+"""Members that the service sends and anthropic 2.12.0 does not declare for clients without a beta.
 
 ``testdata/recorded`` has an answer with these members, whole and streamed.
 """

@@ -1,4 +1,5 @@
-"""What a model says in the chunks of a chat completion (openai 3.54.0: `ChatCompletionChunk`)."""
+"""Finds the words of a model in the chunks of a chat completion (openai 3.54.0:
+`ChatCompletionChunk`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What services with a Chat Completions API send and openai 3.54.0 does not declare.
+"""Members that services with a Chat Completions API send and openai 3.54.0 does not declare.
 
 OpenAI's own answers have nothing undeclared. The API is spoken by many others;
 ``testdata/recorded`` has answers of most of those named here.

@@ -1,4 +1,4 @@
-"""What services with an Embeddings API send and openai 3.54.0 does not declare.
+"""Members that services with an Embeddings API send and openai 3.54.0 does not declare.
 
 ``testdata/recorded`` has an answer of vLLM.
 """

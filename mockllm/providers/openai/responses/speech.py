@@ -1,4 +1,4 @@
-"""What a model says in the events of a response (openai 3.54.0: `ResponseStreamEvent`)."""
+"""Finds the words of a model in the events of a response (openai 3.54.0: `ResponseStreamEvent`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What services with a Responses API send and openai 3.54.0 does not declare.
+"""Members that services with a Responses API send and openai 3.54.0 does not declare.
 
 ``testdata/recorded`` has answers of most of those named here.
 """
