@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mockllm.endpoints.route import RESPONSES, Context, json_answer_in_pieces
+from mockllm.endpoints.bodies import json_answer_in_pieces
+from mockllm.endpoints.route import RESPONSES, Context
 from mockllm.endpoints.stored_responses import complete_input_item
 from mockllm.endpoints.token_counts import decode_like, find_failure
 from mockllm.engine.asking import begin, pause_if_large

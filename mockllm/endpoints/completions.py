@@ -13,9 +13,10 @@ from itertools import chain, repeat
 from typing import Any
 
 from mockllm.config.wishes import FAULT, LATENCY
+from mockllm.endpoints.bodies import endpoint_decision, read_object
 from mockllm.endpoints.completion_reply import choices_of, render
 from mockllm.endpoints.completion_request import MAX_PROMPTS_AT_ONCE, AnyPrompt, CompletionRequest
-from mockllm.endpoints.route import CHAT, Context, endpoint_decision, read_object
+from mockllm.endpoints.route import CHAT, Context
 from mockllm.engine.asked import Asked
 from mockllm.engine.asking import begin, draw_for, pause_if_large
 from mockllm.engine.decision import Answer, Called, Decision, Outcome, Planned, Question, make_body

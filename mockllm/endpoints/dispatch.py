@@ -11,8 +11,9 @@ from typing import Any
 
 from mockllm.bounded_cache import BoundedCache
 from mockllm.endpoints.base_urls import Mistake, find_mistake
+from mockllm.endpoints.bodies import endpoint_decision
 from mockllm.endpoints.health import ROOT
-from mockllm.endpoints.route import RESPONSES, Context, Route, endpoint_decision
+from mockllm.endpoints.route import RESPONSES, Context, Route
 from mockllm.endpoints.table import LISTED, NOT_LISTED, ROUTES
 from mockllm.engine.decision import Decision, Outcome, Question, Trouble
 from mockllm.engine.engine import Engine

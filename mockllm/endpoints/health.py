@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm.endpoints.route import Context, endpoint_decision
+from mockllm.endpoints.bodies import endpoint_decision
+from mockllm.endpoints.route import Context
 from mockllm.engine.decision import Decision, Outcome
 from mockllm.exchange import Request
 from mockllm.observers.timing import Timing, as_object

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mockllm.endpoints.bodies import endpoint_decision
 from mockllm.endpoints.metric_families import MetricFamily, families
-from mockllm.endpoints.route import endpoint_decision
 from mockllm.endpoints.vllm_metrics import vllm_families
 from mockllm.engine.decision import Decision, DividedWork, Outcome, Question
 from mockllm.errors import MissingExtraError, RequestError

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm.endpoints.route import Context, json_answer
+from mockllm.endpoints.bodies import json_answer
+from mockllm.endpoints.route import Context
 from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Request

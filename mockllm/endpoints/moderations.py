@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm.endpoints.route import Context, json_answer, read_object
+from mockllm.endpoints.bodies import json_answer, read_object
+from mockllm.endpoints.route import Context
 from mockllm.engine.asking import begin, pause_if_large
 from mockllm.engine.decision import Decision, Question
 from mockllm.errors import RequestError

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from mockllm.endpoints.route import RESPONSES, Context, endpoint_decision
+from mockllm.endpoints.bodies import endpoint_decision
+from mockllm.endpoints.route import RESPONSES, Context
 from mockllm.engine.asking import MAX_UNDIVIDED, begin
 from mockllm.engine.decision import Answer, Decision, ForwardRequest, Question, make_body
 from mockllm.engine.sources import render

@@ -6,14 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm.endpoints.route import (
-    MESSAGES,
-    RESPONSES,
-    Context,
-    endpoint_decision,
-    json_answer,
-    read_object,
-)
+from mockllm.endpoints.bodies import endpoint_decision, json_answer, read_object
+from mockllm.endpoints.route import MESSAGES, RESPONSES, Context
 from mockllm.engine.asking import MAX_UNDIVIDED, begin, pause_if_large
 from mockllm.engine.decision import Decision, Question
 from mockllm.engine.unmatched import UnmatchedError

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
 
+from mockllm.endpoints.bodies import endpoint_decision
 from mockllm.endpoints.control.refusals import ControlError
-from mockllm.endpoints.route import endpoint_decision
 from mockllm.engine.decision import Decision, Outcome
 from mockllm.errors import ClientError, Problem, RequestError
 from mockllm.exchange import Headers, Reply, Request, Step
