@@ -44,7 +44,8 @@ _COMPARED = "_compared"
 
 def make_environment() -> Environment:
     """Return the environment that compiles templates."""
-    environment = _Sandbox(undefined=_Missing, keep_trailing_newline=True)
+    # to find out at once what does not depend on values takes time cubic in the depth of a template
+    environment = _Sandbox(undefined=_Missing, keep_trailing_newline=True, optimized=False)
     environment.globals = {"range": bounded_range, _JOIN: join_texts, _COMPARED: compared}
     environment.tests = {name: comparing(test) for name, test in environment.tests.items()}
     filters = environment.filters | {"tojson": to_json}

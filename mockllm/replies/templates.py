@@ -81,11 +81,16 @@ def compile_template(source: str, names: Collection[str]) -> Template:
 
     try:
         tree = environment.parse(source)
-        used = meta.find_undeclared_variables(tree) - {SPEND, SAY, *environment.globals}
+        found = meta.TrackingCodeGenerator(environment)  # as `find_undeclared_variables` does
+        found.optimizer = None  # as in the sandbox
+        found.visit(tree)
+        used = found.undeclared_identifiers - {SPEND, SAY, *environment.globals}
         _check_names(used, names)
-        compiled = environment.from_string(source)
+        compiled = environment.from_string(tree)
     except TemplateSyntaxError as exc:
         raise ValueError(f"not a template of Jinja2: {exc.message} (line {exc.lineno})") from exc
+    except SyntaxError as exc:  # of the Python that Jinja2 makes of it
+        raise ValueError(f"not a template of Jinja2: {exc.msg}") from exc
     except RecursionError as exc:
         raise ValueError("not a template of Jinja2: nested too deeply") from exc
     return Template(source, compiled, frozenset(used))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from mockllm.errors import MissingExtraError
 from mockllm.replies import template_sandbox, templates
 from mockllm.replies.templates import compile_template
 from tests.support.templates import NAMES, render
+from tests.support.work import count_work
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,10 @@ def test_a_template_knows_the_names_that_it_uses() -> None:
         ("{{ namespace(a=1) }}", "'namespace' is not known"),
         ("{{ _spend(-9) }}", "a name does not begin with '_'"),
         ("{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "nested too deeply"),
+        ("{{ 1" + " + 1" * 220 + " }}", "not a template of Jinja2: too many nested parentheses"),
+        ("{% for a in user %}" * 25 + "{% endfor %}" * 25, "too many statically nested blocks"),
+        ("{% if user %}" * 100 + "{% endif %}" * 100, "too many levels of indentation"),
+        ("{{ user(a=1, a=2) }}", "keyword argument repeated"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_found_when_the_template_is_read(source: str, reason: str) -> None:
@@ -84,6 +90,17 @@ def test_a_mistake_is_found_when_the_template_is_read(source: str, reason: str) 
         compile_template(source, NAMES)
 
     assert reason in str(failed.value)
+
+
+@pytest.mark.parametrize("nested", [".a", "|e", " + 1", "()", " ** 1"])
+def test_to_compile_what_is_nested_takes_no_more_than_its_depth(nested: str) -> None:
+    def work(depth: int) -> Iterator[bool]:
+        compile_template("{{ user" + nested * depth + " }}", NAMES)
+        yield False
+
+    few, many = (count_work(work(depth))[0] for depth in (20, 80))
+
+    assert many < 5 * few
 
 
 def test_without_jinja2_a_template_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
