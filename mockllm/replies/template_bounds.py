@@ -8,7 +8,17 @@ not know how a template is compiled.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    Sequence,
+    ValuesView,
+)
 from functools import wraps
 from typing import Any
 
@@ -33,6 +43,10 @@ MAX_SLOW_TEXT = 32 * 1024
 """Characters of a text for a filter that takes 20 ns or more for each."""
 MAX_SPLIT = 256 * 1024
 """Characters of a text that is split, or that is a format."""
+MAX_CASED = 512 * 1024
+"""Characters of a text whose upper and lower case is changed one by one: 4 to 8 ns for each."""
+MAX_SEARCHED = 4 * MAX_TEXT
+"""Characters of a text that is searched."""
 MAX_DIGITS = 300
 """Digits that a number is rounded to."""
 MAX_REASON = 500
@@ -55,6 +69,20 @@ _PADDING = frozenset({"ljust", "rjust", "center", "zfill"})
 _SPLITTING = frozenset({"split", "rsplit", "splitlines"})
 _REFUSED = frozenset({"format", "format_map", "expandtabs", "translate", "encode"})
 """Methods of texts whose result may be of any size, or has such methods."""
+_CASED = frozenset({"swapcase", "title"})
+"""Methods that look at each character of a text, and take long for each."""
+_CASED_UNLESS_ASCII = frozenset({"capitalize", "casefold", "lower", "upper"})
+_STRIPPING = frozenset({"lstrip", "rstrip", "strip"})
+_ASKING = frozenset(
+    {
+        *("isalnum", "isalpha", "isdecimal", "isdigit", "isidentifier", "islower", "isnumeric"),
+        *("isprintable", "isspace", "istitle", "isupper"),
+    }
+)
+_SEARCHING = frozenset(
+    {"count", "find", "index", "partition", "rfind", "rindex", "rpartition"},
+)
+_VIEWS = (KeysView, ValuesView, ItemsView)
 _WIDTH = re.compile(r"\d{5,}|\*")
 """A width of five digits in a format, or one that is an argument."""
 _NUMBER = re.compile(r"\d+")
@@ -110,6 +138,11 @@ class Budget:
             )
         return ""
 
+    def spend_on(self, value: Any) -> None:
+        """Spend the time so far if `value` is a long text, for which an operation takes long."""
+        if isinstance(value, str) and len(value) > MAX_SLOW_TEXT:
+            self.spend()
+
     def each(self, values: Iterable[Any], name: str) -> Iterator[Any]:
         """Yield `values` for the filter or method called `name`, as long as there is time."""
         for position, value in enumerate(values):
@@ -129,6 +162,9 @@ def _as_text(value: Any) -> str:
     """`value` as text, unless that is too long: a short list may have a long text many times."""
     if isinstance(value, (list, tuple, dict)):
         _check_parts(value)
+    elif isinstance(value, _VIEWS):
+        _check_number(value)
+        _check_parts([*value])
     return str(checked(str(value)))
 
 
@@ -138,6 +174,8 @@ def _check_parts(value: Any) -> None:
     while todo:
         found = todo.pop()
         parts += 1
+        if isinstance(found, (dict, list, tuple)):
+            _check_number(found)
         if isinstance(found, dict):
             size += sum(len(key) for key in found if isinstance(key, str))
             todo += found.values()
@@ -146,11 +184,19 @@ def _check_parts(value: Any) -> None:
         elif isinstance(found, str):
             size += len(found)
         if size > MAX_TEXT:
-            raise TemplateError(f"a value has more than {MAX_TEXT:,} characters")
+            raise _too_long()
         if parts + len(todo) > MAX_PARTS:
-            raise TemplateError(
-                f"a value that is printed or compared has more than {MAX_PARTS:,} parts"
-            )
+            raise _too_many_parts()
+
+
+def _check_number(values: Collection[Any]) -> None:
+    """Check the number of `values` before they are looked at."""
+    if len(values) > MAX_PARTS:
+        raise _too_many_parts()
+
+
+def _too_many_parts() -> TemplateError:
+    return TemplateError(f"a value that is printed or compared has more than {MAX_PARTS:,} parts")
 
 
 def compared(value: Any) -> Any:
@@ -174,8 +220,19 @@ def encodable(text: str) -> str:
 def checked(value: Any) -> Any:
     """`value`, unless it is too long."""
     if isinstance(value, (str, list, tuple)) and len(value) > MAX_TEXT:
-        raise TemplateError(f"a value has more than {MAX_TEXT:,} characters")
+        raise _too_long()
     return value
+
+
+def _too_long() -> TemplateError:
+    return TemplateError(f"a value has more than {MAX_TEXT:,} characters")
+
+
+def spread(values: Any) -> Any:
+    """`values`, unless they are too many arguments of a call."""
+    if isinstance(values, (str, list, tuple, dict)) and len(values) > MAX_ITEMS:
+        raise TemplateError(f"a call has more than {MAX_ITEMS:,} arguments")
+    return values
 
 
 def join_texts(*values: Any) -> str:
@@ -207,7 +264,7 @@ def bounded_range(*bounds: int) -> range:
     return values
 
 
-def _check_product(left: Any, right: Any) -> None:
+def _check_product(left: Any, right: Any, budget: Budget) -> None:
     for value, times in ((left, right), (right, left)):
         is_repeated = isinstance(value, (str, list, tuple)) and isinstance(times, int)
         if is_repeated and len(value) * times > MAX_TEXT:
@@ -221,14 +278,21 @@ def _check_digits(*numbers: Any) -> None:
             raise TemplateError("a number has too many digits")
 
 
-def _check_power(left: Any, right: Any) -> None:
+def _check_power(left: Any, right: Any, budget: Budget) -> None:
     _check_digits(left, right)
     are_whole = isinstance(left, int) and isinstance(right, int)
     if are_whole and left.bit_length() * abs(right) > MAX_WIDTH:
         raise TemplateError("a power has too many digits")
 
 
-def _check_format(left: Any, right: Any) -> None:
+def _check_total(left: Any, right: Any, budget: Budget) -> None:
+    """Check the length of a sum."""
+    kinds = (str, list, tuple)
+    if isinstance(left, kinds) and isinstance(right, kinds) and len(left) + len(right) > MAX_TEXT:
+        raise _too_long()
+
+
+def _check_format(left: Any, right: Any, budget: Budget) -> None:
     if not isinstance(left, str):
         return
     if len(left) > MAX_SPLIT:
@@ -236,13 +300,20 @@ def _check_format(left: Any, right: Any) -> None:
     if _WIDTH.search(left):
         raise TemplateError(f"a format is wider than {MAX_WIDTH:,} characters")
     values = [*right.values()] if isinstance(right, dict) else right
-    texts = map(_as_text, values if isinstance(values, (list, tuple)) else [values])
-    longest = max(map(len, texts), default=0)
+    longest = whole = 0
+    for value in values if isinstance(values, (list, tuple)) else [values]:
+        budget.spend()
+        size = len(_as_text(value))
+        longest = max(longest, size)
+        whole += size + len("'', ")
+    if isinstance(right, list):  # it is one value
+        longest = whole
     if left.count("%") * longest + sum(map(int, _NUMBER.findall(left))) > MAX_TEXT:
         raise TemplateError(f"a format makes more than {MAX_TEXT:,} characters")
 
 
-OPERATORS: Mapping[str, Callable[[Any, Any], None]] = {
+OPERATORS: Mapping[str, Callable[[Any, Any, Budget], None]] = {
+    "+": _check_total,
     "*": _check_product,
     "**": _check_power,
     "%": _check_format,
@@ -266,8 +337,9 @@ def _check_method(receiver: str, name: str, arguments: tuple[Any, ...]) -> None:
     """Check a call of a method of a text."""
     if name in _REFUSED:
         raise TemplateError(f"'{name}' is not available in templates; write the ~ operator")
-    if name in _SPLITTING and len(receiver) > MAX_SPLIT:
-        raise TemplateError(f"'{name}' is for at most {MAX_SPLIT:,} characters")
+    most = _most_characters(receiver, name)
+    if most is not None and len(receiver) > most:
+        raise TemplateError(f"'{name}' is for at most {most:,} characters")
     if name in _PADDING and isinstance(arguments[0], int) and arguments[0] > MAX_WIDTH:
         raise TemplateError(f"'{name}' is wider than {MAX_WIDTH:,} characters")
     if name == "replace":
@@ -276,8 +348,22 @@ def _check_method(receiver: str, name: str, arguments: tuple[Any, ...]) -> None:
         _check_sum(map(_as_text, arguments[0]), len(receiver))
 
 
+def _most_characters(text: str, name: str) -> int | None:
+    """Return how many characters the method `name` of a text looks at; None for any number."""
+    if name in _SPLITTING:
+        return MAX_SPLIT
+    if name in _CASED or (name in _CASED_UNLESS_ASCII and not text.isascii()):
+        return MAX_CASED
+    if name in _CASED_UNLESS_ASCII or name in _ASKING or name in _STRIPPING:
+        return MAX_TEXT
+    return MAX_SEARCHED if name in _SEARCHING else None
+
+
 def _check_replace(text: str, old: str, new: str) -> None:
-    if len(text) + (text.count(old) if old else len(text) + 1) * len(new) > MAX_TEXT:
+    if (
+        len(text) > MAX_TEXT
+        or len(text) + (text.count(old) if old else len(text) + 1) * len(new) > MAX_TEXT
+    ):
         raise TemplateError(f"a replacement makes more than {MAX_TEXT:,} characters")
 
 
@@ -298,6 +384,9 @@ _OF_TEXT = frozenset(
     }
 )
 """Filters that turn the whole value into text."""
+_AS_LONG = _OF_TEXT - {"replace", "trim", "wordcount"}
+"""Those of them whose text is as long as the value, or longer."""
+_NUMBERS = frozenset({"float", "int"})
 _SLOW = frozenset({"capitalize", "e", "escape", "title", "truncate", "urlencode", "wordcount"})
 
 
@@ -306,13 +395,15 @@ def to_json(value: Any) -> str:
     return jsontext.dumps(value).decode()
 
 
-def comparing(test: Any) -> Any:
-    """A test that refuses values whose comparison takes long."""
+def comparing(name: str, test: Any) -> Any:
+    """The test called `name`, which refuses values whose comparison takes long."""
 
     @wraps(test)
     def compare(*args: Any, **kwargs: Any) -> Any:
         for value in args:
             compared(value)
+            if name in ("lower", "upper"):
+                checked(value)
         return test(*args, **kwargs)
 
     return compare
@@ -332,7 +423,9 @@ def bounded_filter(name: str, function: Any) -> Any:
         first = [leading[passed.name]] if passed is not None else []
         value = _check_values(name, value, context[BUDGET])
         _check_arguments(name, value, args, kwargs)
-        return checked(function(*first, value, *args, **kwargs))
+        result = checked(function(*first, value, *args, **kwargs))
+        context[BUDGET].spend_on(value)
+        return result
 
     return pass_context(bounded)
 
@@ -345,13 +438,27 @@ def _check_values(name: str, value: Any, budget: Budget) -> Any:
     kinds = (list, tuple, dict, str) if name in _OF_EACH else (list, tuple, dict)
     if isinstance(value, kinds) and len(value) > MAX_ITEMS:
         raise TemplateError(f"'{name}' is for at most {MAX_ITEMS:,} values")
-    if name in _SLOW and isinstance(value, str) and len(value) > MAX_SLOW_TEXT:
-        raise TemplateError(f"'{name}' is for at most {MAX_SLOW_TEXT:,} characters")
+    if isinstance(value, str):
+        _check_length(name, value)
     if name in _SORTING:
         return compared([*budget.each(value, name)])
     if name == "join":
         return [*budget.each(value, name)]
     return budget.each(value, name) if name in _OF_EACH else value
+
+
+def _check_length(name: str, text: str) -> None:
+    """Check the length of the text of a filter."""
+    if name in _SLOW and len(text) > MAX_SLOW_TEXT:
+        raise TemplateError(f"'{name}' is for at most {MAX_SLOW_TEXT:,} characters")
+    if name in _NUMBERS and len(text) > MAX_SPLIT:
+        raise TemplateError(f"'{name}' is for at most {MAX_SPLIT:,} characters")
+    if name in _AS_LONG:
+        checked(text)
+    if name == "trim" or name in _CASED_UNLESS_ASCII:
+        most = MAX_TEXT if name == "trim" or text.isascii() else MAX_CASED
+        if len(text) > most:
+            raise TemplateError(f"'{name}' is for at most {most:,} characters")
 
 
 def _check_arguments(name: str, value: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:

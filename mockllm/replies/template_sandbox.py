@@ -32,6 +32,7 @@ from mockllm.replies.template_bounds import (
     compared,
     comparing,
     join_texts,
+    spread,
     to_json,
 )
 
@@ -40,14 +41,24 @@ _JOIN = "_join"
 """The operator ``~``."""
 _COMPARED = "_compared"
 """The function that each operand of a comparison and each key of an object passes."""
+_CHECKED = "_checked"
+"""The function that each slice passes."""
+_SPREAD = "_spread"
+"""The function that the arguments of a call pass which are in one value (``*values``)."""
 
 
 def make_environment() -> Environment:
     """Return the environment that compiles templates."""
     # to find out at once what does not depend on values takes time cubic in the depth of a template
     environment = _Sandbox(undefined=_Missing, keep_trailing_newline=True, optimized=False)
-    environment.globals = {"range": bounded_range, _JOIN: join_texts, _COMPARED: compared}
-    environment.tests = {name: comparing(test) for name, test in environment.tests.items()}
+    environment.globals = {
+        "range": bounded_range,
+        _JOIN: join_texts,
+        _COMPARED: compared,
+        _CHECKED: checked,
+        _SPREAD: spread,
+    }
+    environment.tests = {name: comparing(name, test) for name, test in environment.tests.items()}
     filters = environment.filters | {"tojson": to_json}
     environment.filters = {name: bounded_filter(name, filters[name]) for name in FILTERS}
     return environment
@@ -66,7 +77,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         check = OPERATORS.get(operator)
         if check is not None:
-            check(left, right)
+            check(left, right, context[BUDGET])
         return checked(super().call_binop(context, operator, left, right))
 
     def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -75,7 +86,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(receiver, str) and name == "join" and args:
             args = ([*context[BUDGET].each(args[0], name)],)
         check_call(receiver, name, args)
-        return checked(super().call(context, function, *args, **kwargs))
+        result = checked(super().call(context, function, *args, **kwargs))
+        context[BUDGET].spend_on(receiver)
+        return result
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         return super().getitem(obj, compared(argument))
@@ -142,14 +155,41 @@ def _bound(tree: nodes.Template) -> None:
                 size = nodes.Const(sum(len(each.data) for each in plain))
                 said = [each if each in plain else call(SAY, each) for each in node.nodes]
                 node.nodes = [call(SPEND, size), *said]
+            case nodes.For() if node.test is not None and not _is_plain(node):
+                node.test = nodes.And(nodes.Not(call(SPEND)), node.test)
+                node.body = [nodes.Output([call(SPEND)]), *node.body]
+            case nodes.For() if node.test is not None:
+                node.body = [
+                    nodes.Output([call(SPEND)]),
+                    nodes.If(node.test, node.body, [], [], lineno=node.lineno),
+                ]
+                node.test = None
             case nodes.For() | nodes.Macro() | nodes.CallBlock():
                 node.body = [nodes.Output([call(SPEND)]), *node.body]
+            case nodes.Getitem(arg=nodes.Slice()):
+                return call(_CHECKED, node)
             case nodes.Concat():
                 return call(_JOIN, *node.nodes)
             case nodes.Compare() | nodes.Operand():
                 node.expr = call(_COMPARED, node.expr)
             case nodes.Pair() if not isinstance(node.key, nodes.Const):
                 node.key = call(_COMPARED, node.key)
+        if isinstance(node, (nodes.Call, nodes.Filter, nodes.Test)):
+            if node.dyn_args is not None:
+                node.dyn_args = call(_SPREAD, node.dyn_args)
+            if node.dyn_kwargs is not None:
+                node.dyn_kwargs = call(_SPREAD, node.dyn_kwargs)
         return node
 
     visit(tree).set_environment(environment)
+
+
+def _is_plain(loop: nodes.For) -> bool:
+    """True if ``if`` of a loop may as well stand around its body, where the loop pauses at each
+    value: what it counts, and what is done without any value, goes by those that remain."""
+    assert loop.test is not None
+    asked = {name.name for name in loop.test.find_all(nodes.Name)}
+    names = [name for each in loop.body for name in each.find_all(nodes.Name)]
+    set_names = {name.name for name in names if name.ctx != "load"}
+    uses_loop = "loop" in asked or any(name.name == "loop" for name in names)
+    return not (loop.else_ or loop.recursive or uses_loop or asked & set_names)

@@ -9,9 +9,13 @@ import pytest
 from mockllm.replies.template_bounds import MAX_REASON, MAX_TEXT, Budget, TemplateError
 from mockllm.replies.templates import compile_template
 from tests.support.templates import NAMES, render, still, ticking
+from tests.support.work import count_pauses
 
 LONG = "x" * (MAX_TEXT // 2 + 1)
 MANY = ["x"] * 100_000
+VAST = "x" * (MAX_TEXT + 2)
+LONG_GREEK = "\u03b1" * (MAX_TEXT // 2 + 1)
+OF_MANY = dict.fromkeys(map(str, range(20_000)), 1)
 DOUBLED = "{% set a, b = [1], [1] %}" + "{% set a, b = [a, a], [b, b] %}" * 40
 """A value that is small in memory, and has 2**40 values in it."""
 DOUBLED_TUPLES = DOUBLED.translate(str.maketrans("[]", "()")).replace("(1), (1)", "(1,), (1,)")
@@ -56,6 +60,28 @@ DOUBLED_TUPLES = DOUBLED.translate(str.maketrans("[]", "()")).replace("(1), (1)"
         ("{{ user.split() }}", {"user": LONG}, "'split' is for at most 262,144 characters"),
         ("{{ user % () }}", {"user": LONG}, "a format has more than 262,144 characters"),
         ("{{ messages }}", {"messages": MANY}, "has more than 10,000 parts"),
+        ("{{ body.items() }}", {"body": OF_MANY}, "has more than 10,000 parts"),
+        ("{{ body.keys() ~ '' }}", {"body": OF_MANY}, "has more than 10,000 parts"),
+        ("{{ body.values() }}", {"body": {"a": MANY}}, "has more than 10,000 parts"),
+        ("{{ '%s' % ([user] * 9) }}", {"user": LONG}, "a format makes more than"),
+        ("{{ user.istitle() }}", {"user": VAST}, "'istitle' is for at most 1,048,576 characters"),
+        ("{{ user is lower }}", {"user": VAST}, "a value has more than 1,048,576 characters"),
+        ("{{ user.strip(' x') }}", {"user": VAST}, "'strip' is for at most 1,048,576 characters"),
+        ("{{ user | trim('x') }}", {"user": VAST}, "'trim' is for at most 1,048,576 characters"),
+        ("{{ user.title() }}", {"user": LONG}, "'title' is for at most 524,288 characters"),
+        ("{{ user.upper() }}", {"user": LONG_GREEK}, "'upper' is for at most 524,288 characters"),
+        ("{{ user | lower }}", {"user": LONG_GREEK}, "'lower' is for at most 524,288 characters"),
+        ("{{ user | int }}", {"user": LONG}, "'int' is for at most 262,144 characters"),
+        ("{{ user | float }}", {"user": LONG}, "'float' is for at most 262,144 characters"),
+        ("{{ user.find('y') }}", {"user": VAST * 4}, "'find' is for at most 4,194,304 characters"),
+        ("{{ user.replace('y', '') }}", {"user": VAST}, "a replacement makes more"),
+        ("{{ user[1:] | length }}", {"user": VAST}, "a value has more than 1,048,576 characters"),
+        ("{% macro f() %}{{ varargs }}{% endmacro %}{{ f(*messages) }}", {"messages": MANY},
+         "a call has more than 2,000 arguments"),
+        ("{% macro f() %}{{ kwargs }}{% endmacro %}{{ f(**body) }}", {"body": OF_MANY},
+         "a call has more than 2,000 arguments"),
+        ("{{ user | default(*messages) }}", {"user": "", "messages": MANY},
+         "a call has more than 2,000 arguments"),
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", {}, "nested too deeply"),
         ("{{ '\\ud800' }}", {}, "the text has half a character (\\ud800)"),
         ("{{ (1).to_bytes(10 ** 9, 'big') }}", {}, "'to_bytes' is not available"),
@@ -150,6 +176,60 @@ def test_what_looks_at_little_of_a_large_value_is_allowed(expression: str, expec
 def test_a_template_stops_when_its_time_is_over(source: str) -> None:
     with pytest.raises(TemplateError, match="take more than 50 ms"):
         render(source, ticking(), messages=MANY)
+
+
+@pytest.mark.parametrize(
+    ("loop", "expected"),
+    [
+        ("{% for each in messages if each == 'b' %}{{ each }}{% endfor %}", "b"),
+        ("{% for each in messages if each in user %}{{ each }},{% endfor %}", "a,c,"),
+        ("{% for each in messages if not each %}{% else %}none{% endfor %}", "none"),
+        ("{% for each in messages if each > 'a' %}{{ loop.index }}{{ each }}{% endfor %}", "1b2c"),
+        ("{% for each in messages if each > 'a' %}{{ loop.last }},{% endfor %}", "False,True,"),
+        (
+            (
+                "{% set user = true %}{% for each in messages if user %}{% set user = false %}"
+                "{{ each }}{% endfor %}"
+            ),
+            "abc",
+        ),
+        (
+            (
+                "{% for one in messages %}{% for each in messages if loop.first %}{{ each }}"
+                "{% endfor %}{% endfor %}"
+            ),
+            "abc",
+        ),
+        ("{% for a, b in body.items() if b %}{{ a }}{% endfor %}", "y"),
+    ],
+)
+def test_a_loop_with_a_condition_has_the_values_for_which_it_holds(
+    loop: str, expected: str
+) -> None:
+    assert render(loop, messages="abc", user="ca", body={"x": 0, "y": 1}) == expected
+
+
+def test_a_loop_pauses_at_values_for_which_its_condition_does_not_hold() -> None:
+    template = compile_template("{% for each in messages if not each %}-{% endfor %}", NAMES)
+    budget = Budget(ticking())
+
+    text, pauses = count_pauses(template.make({"messages": MANY[:10_000]}, budget))
+
+    assert text == ""
+    assert pauses > 3
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "{% for each in messages if not each %}{{ loop.index }}{% endfor %}",
+        "{% for each in messages if not each %}{% else %}-{% endfor %}",
+        "{% for each in messages if not each recursive %}{% endfor %}",
+    ],
+)
+def test_a_loop_that_cannot_pause_at_other_values_stops(loop: str) -> None:
+    with pytest.raises(TemplateError, match="an expression, a macro or a captured block"):
+        render(loop, ticking(), messages=MANY)
 
 
 LONG_LOOP = "{% for a in range(1000) %}{% for b in range(1000) %}{{ a }}{% endfor %}{% endfor %}"
