@@ -314,7 +314,7 @@ class Engine:
             ):
                 received = Received(table, request, values, find_earlier, session, key)
                 return self._matcher.decide(received)
-            if not table.accepts(prompt):
+            if not prompt.is_valid and not table.accepts(prompt):
                 table.validate(prompt)  # raises
         except RequestError as exc:
             found = self.responder.refuse(table, exc)

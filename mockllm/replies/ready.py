@@ -43,12 +43,13 @@ class ReadyBytes:
             self._is_new = False
             self._seconds = b""
             return self._make(fresh)
-        if fresh.elapsed_ms != ONE_MILLISECOND:
+        unique_id, seconds, _, elapsed_ms = fresh
+        if elapsed_ms != ONE_MILLISECOND:
             return self._make(fresh)
-        if fresh.seconds != self._seconds:
-            self._seconds = fresh.seconds
+        if seconds != self._seconds:
+            self._seconds = seconds
             self._pieces = self._make(fresh._replace(unique_id=UNIQUE_ID)).split(UNIQUE_ID)
-        return fresh.unique_id.join(self._pieces)
+        return unique_id.join(self._pieces)
 
     def with_lines(self, lines: HeaderLines, values: Sequence[bytes]) -> ReadyBytes:
         """Return the bytes with these values in the header `lines`, for one delivery: those of

@@ -45,22 +45,22 @@ class Answering(PacedAnswers):
         if size > MAX_SMALL or (turns.over and size):
             self._begin(self._answer_in_turn(request, started))
             return
-        self._decide(request, started)
-        spent = time.monotonic() - started
+        spent = self._decide(request, started) - started
         if spent > MIN_CHARGED:
             turns.spend(spent)
 
-    def _decide(self, request: Request, started: float) -> None:
+    def _decide(self, request: Request, started: float) -> float:
+        """Decide and answer. Returns the time of the answer, as `_deliver` does."""
         try:
             decided = self._service.decide(request)
             if decided.admission is not None:
                 self._admission = decided.admission
             if isinstance(decided, Question):
                 self._begin(self._answer_later(request, decided, started))
-            else:
-                self._deliver(request, decided, started)
+                return time.monotonic()
+            return self._deliver(request, decided, started)
         except Exception as exc:
-            self._deliver(request, self._internal_error(request, exc), started)
+            return self._deliver(request, self._internal_error(request, exc), started)
 
     async def _answer_in_turn(self, request: Request, started: float) -> None:
         """Decide and answer a request that takes long, or for which there is no time yet."""
@@ -135,8 +135,10 @@ class Answering(PacedAnswers):
         self._answers += 1
         self._transport.write(ready.finish(fresh))
 
-    def _deliver(self, request: Request, decision: Decision, started: float) -> None:
-        """Send the answer, with one write if possible. If this raises, nothing was written."""
+    def _deliver(self, request: Request, decision: Decision, started: float) -> float:
+        """Send the answer, with one write if possible. If this raises, nothing was written. Returns
+        the monotonic time when that was done, but for a microsecond or two of a ready answer: the
+        clock is not read again for these."""
         service, http = self._service, self._http
         match, _, ready, session, admission = decision
         trouble = match.trouble
@@ -159,6 +161,7 @@ class Answering(PacedAnswers):
             data = ready.finish(fresh)
             if session or admission is not None or service.is_observed:
                 self._conclude(request, decision, started, decided, fresh)
+                now = time.monotonic()  # an observer may take long
             else:
                 self._answers += 1
                 responses = service.app.responses
@@ -168,8 +171,9 @@ class Answering(PacedAnswers):
                 service.outbox.send(self, data, now)
             else:
                 self._transport.write(data)
-            return
+            return now
         self._deliver_otherwise(request, decision, started, decided, fresh)
+        return time.monotonic()
 
     def _deliver_otherwise(
         self,

@@ -63,8 +63,9 @@ class Answers:
         """Close after the last answer without losing what was sent."""
         raise NotImplementedError
 
-    def _deliver(self, request: Request, decision: Decision, started: float) -> None:
-        """Send the answer to a request that was complete at the time `started`."""
+    def _deliver(self, request: Request, decision: Decision, started: float) -> float:
+        """Send the answer to a request that was complete at the time `started`. Returns the time
+        when that was done."""
         raise NotImplementedError
 
     def _enter(self, phase: Phase) -> None:
