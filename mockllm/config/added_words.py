@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypedDict
 
 from mockllm.config import foreign_words
+from mockllm.config.keys import keys_of
 from mockllm.config.models import (
     MOCK_FIELDS,
     AnthropicRequestMatch,
@@ -19,7 +20,7 @@ from mockllm.config.models import (
     OpenAIRequestMatch,
     OpenAIResponseRequestMatch,
 )
-from mockllm.config.objects import ConfigObject, keys_of
+from mockllm.config.objects import ConfigObject
 from mockllm.errors import ConfigError, Problem, closest, describe_first, did_you_mean
 
 PLACE = "add()"

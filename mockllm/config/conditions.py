@@ -28,8 +28,9 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from mockllm.config import foreign_words
+from mockllm.config.keys import keys_of
 from mockllm.config.mistakes import contradiction
-from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject, keys_of
+from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
 from mockllm.config.values import AlsoWritten, ListOrNull
 from mockllm.errors import closest
 

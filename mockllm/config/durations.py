@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import BaseModel, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from mockllm.config.objects import keys_of
+from mockllm.config.keys import keys_of
 
 MIN_SUSPICIOUS = 100  # seconds, written without a unit; nobody lets a test wait for so long
 MAX_SECONDS = 1_000_000_000  # 32 years; with it, no sum or product of times leaves its type

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mockllm.config import foreign_words
-from mockllm.config.objects import keys_of
+from mockllm.config.keys import keys_of
 from mockllm.errors import (
     MAX_DESCRIBED,
     MAX_HINTS,

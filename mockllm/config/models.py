@@ -41,9 +41,10 @@ from mockllm.config.json_file import read_file
 from mockllm.config.latency import AnyLatency, Latency
 from mockllm.config.match import Match
 from mockllm.config.mistakes import problems
-from mockllm.config.objects import ConfigObject, Sharing
+from mockllm.config.objects import ConfigObject
 from mockllm.config.reply import AnyReply
 from mockllm.config.session_values import checked_session, checked_session_header
+from mockllm.config.shared_parts import SharedParts
 from mockllm.config.traffic import Traffic
 from mockllm.config.values import (
     MAX_NESTING,
@@ -154,7 +155,7 @@ class _Mock(Answers):
 
     @model_validator(mode="after")
     def _share(self, info: ValidationInfo) -> Self:
-        if isinstance(info.context, Sharing):
+        if isinstance(info.context, SharedParts):
             info.context.compact(self)
             info.context.compact(self.__dict__["match"])
         return self
@@ -285,7 +286,7 @@ class Config(ConfigObject):
         Raises:
             ConfigError: `data` is invalid; the error has all mistakes.
         """
-        return cls._validated(data, file, Sharing())
+        return cls._validated(data, file, SharedParts())
 
     @classmethod
     def from_read(cls, data: Any, *, file: str) -> Self:
@@ -294,12 +295,12 @@ class Config(ConfigObject):
         Raises:
             ConfigError: as `from_dict` does.
         """
-        return cls._validated(data, file, Sharing(is_own=is_shallow(data, MAX_NESTING)))
+        return cls._validated(data, file, SharedParts(is_own=is_shallow(data, MAX_NESTING)))
 
     @classmethod
-    def _validated(cls, data: Any, file: str, sharing: Sharing) -> Self:
+    def _validated(cls, data: Any, file: str, shared: SharedParts) -> Self:
         try:
-            config = cls.model_validate(data, context=sharing)
+            config = cls.model_validate(data, context=shared)
         except ValidationError as exc:
             raise ConfigError(tuple(problems(exc, cls, data, file))) from exc
         for field in MOCK_FIELDS:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache, cached_property
+from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from textwrap import dedent
 from typing import Any
@@ -21,77 +21,12 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from mockllm.config.values import ValidationContext, without_own_keys
+from mockllm.config.mistakes import problems
+from mockllm.config.values import without_own_keys
 from mockllm.errors import ConfigError
 
 OWN_KEYS_SCHEMA: JsonDict = {"patternProperties": {"^[_$]": {}}}
 """The author's own keys, as a part of a JSON Schema."""
-_INSTANCES = 30
-"""Instances of a class after which the interpreter leaves no room for further attributes."""
-
-
-_set = object.__setattr__  # the objects are frozen
-
-
-class Sharing(ValidationContext):
-    """What the objects of one configuration have in common, kept once: 850 bytes less of a mock.
-
-    It is the context of a validation, so that objects are small while what they are read from is
-    still in memory.
-    """
-
-    def __init__(self, *, is_own: bool = False) -> None:
-        self.is_own = is_own
-        self._names: dict[frozenset[str], set[str]] = {}
-        self._blank: dict[type[BaseModel], tuple[dict[str, Any], Sequence[tuple[str, Any]]]] = {}
-
-    def compact(self, made: ConfigObject) -> None:
-        """Have `made` share with other objects the set of the names of what is written, the empty
-        lists and dicts of what is not, and the keys of its fields."""
-        model = type(made)
-        if model not in self._blank:
-            self._blank[model] = (_blank(model), tuple(_empty_by_default(model)))
-        blank, empty = self._blank[model]
-        names = made.__pydantic_fields_set__
-        fields = blank | made.__dict__
-        for name, value in empty:
-            if name not in names:
-                fields[name] = value
-        _set(made, "__pydantic_fields_set__", self._names.setdefault(frozenset(names), names))
-        _set(made, "__dict__", fields)
-
-
-def _empty_by_default(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:
-    """Yield the fields of which every object has an empty list or dict of its own by default."""
-    for name, field in model.model_fields.items():
-        match field.default_factory:
-            case type() as made if made in (list, dict):
-                yield name, made()
-
-
-@cache
-def _blank(model: type[BaseModel]) -> dict[str, Any]:
-    """Return a dict of the fields of an object, without their values. Its copies have the keys
-    together, as the dicts of the instances of a class have (PEP 412): with 21 fields, a copy takes
-    240 bytes, the dict that pydantic makes 464."""
-
-    class Fields:
-        pass
-
-    first = Fields()
-    properties = {
-        name: None
-        for declared in model.__mro__
-        for name, value in vars(declared).items()
-        if isinstance(value, cached_property)
-    }
-    for name in (*model.model_fields, *properties):
-        setattr(first, name, None)
-    for _ in range(_INSTANCES):
-        Fields()
-    for name in properties:
-        delattr(first, name)
-    return first.__dict__
 
 
 class ConfigObject(BaseModel):
@@ -119,8 +54,6 @@ class ConfigObject(BaseModel):
         try:
             super().__init__(**written)
         except ValidationError as exc:
-            from mockllm.config.mistakes import problems  # which needs this module
-
             model = type(self)
             found = problems(exc, model, written, f"{model.__name__}()")
             raise ConfigError(tuple(found)) from None  # whose texts are for who wrote the model
@@ -157,15 +90,6 @@ def _expect_keywords(model: type[BaseModel], unnamed: Sequence[Any]) -> str:
     keys = [*answers[:1], *(key for key in model.model_fields if key not in answers)]
     example = ", ".join(f"{key}=..." for key in keys[: len(unnamed)])
     return f"{name}() takes keywords only; write {name}({example})"
-
-
-def keys_of(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the keys of an object in a configuration, with the type of each, in the order of its
-    fields. They are the names of these, except for words of Python (``not``)."""
-    return {
-        str(field.validation_alias or name): field.annotation
-        for name, field in model.model_fields.items()
-    }
 
 
 @cache

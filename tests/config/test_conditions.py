@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 
 from mockllm.config.conditions import Conditions
+from mockllm.config.keys import keys_of
 from mockllm.config.models import Config
-from mockllm.config.objects import keys_of
 from mockllm.engine.loading import load
 from mockllm.errors import ConfigError
 from tests.support.schemas import config_validator

@@ -19,6 +19,7 @@ from mockllm.config.conditions import (
 )
 from mockllm.config.error import Error
 from mockllm.config.fault import Fault
+from mockllm.config.keys import keys_of
 from mockllm.config.latency import Latency
 from mockllm.config.match import Match
 from mockllm.config.models import (
@@ -33,7 +34,6 @@ from mockllm.config.models import (
     OpenAIResponseMock,
     OpenAIResponseRequestMatch,
 )
-from mockllm.config.objects import keys_of
 from mockllm.config.rate_limit import RateLimit
 from mockllm.config.reply import Reply, ToolCall, Usage
 from mockllm.config.traffic import Traffic

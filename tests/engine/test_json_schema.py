@@ -14,8 +14,9 @@ import orjson
 import pytest
 
 from mockllm import Config
+from mockllm.config.keys import keys_of
 from mockllm.config.models import MOCK_FIELDS
-from mockllm.config.objects import ConfigObject, keys_of
+from mockllm.config.objects import ConfigObject
 from mockllm.engine.json_schema import configuration_schema
 from mockllm.engine.loading import load
 from mockllm.errors import ConfigError, Place, Severity
