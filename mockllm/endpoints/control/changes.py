@@ -85,7 +85,7 @@ def add_mocks(desk: Desk, asked: ControlRequest) -> Decision | Question:
             return _additions(desk, added, session)
 
         return desk.changes.commit(
-            check, lambda changes: begin(_answer(desk, changes, session, is_one=is_one))
+            check, lambda changes: begin(_answer(changes, session, is_one=is_one))
         )
 
     return desk.work(
@@ -133,7 +133,7 @@ def put_mock(desk: Desk, asked: ControlRequest) -> Decision | Question:
 
         def answer(changes: Sequence[Change]) -> Decision | Question:
             status = 201 if before is None else 200
-            return begin(_answer(desk, changes, session, is_one=True, status=status))
+            return begin(_answer(changes, session, is_one=True, status=status))
 
         return desk.changes.commit(check, answer)
 
@@ -316,7 +316,7 @@ def _templates(added: AddedMock, own: _Written) -> Iterator[Problem]:
 
 
 def _answer(
-    desk: Desk, changes: Sequence[Change], session: str | None, *, is_one: bool, status: int = 201
+    changes: Sequence[Change], session: str | None, *, is_one: bool, status: int = 201
 ) -> Pieces[Decision]:
     """Answer with the mocks that `changes` have added."""
     shown = [list_added(each.added, session) for each in changes if isinstance(each, AddMock)]
