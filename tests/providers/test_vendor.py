@@ -5,9 +5,12 @@ from datetime import datetime
 
 import pytest
 
+from mockllm.errors import RequestError
 from mockllm.exchange import Headers
+from mockllm.providers import VENDORS
 from mockllm.providers.anthropic.vendor import ANTHROPIC
 from mockllm.providers.openai.vendor import OPENAI
+from mockllm.providers.vendor import Vendor
 from mockllm.wire import placeholders
 from tests.support.goldens import FRESH
 
@@ -43,3 +46,43 @@ def test_anthropic_headers_are_of_the_kinds_that_clients_parse(lines: Headers) -
         limit = int(headers[f"anthropic-ratelimit-{what}-limit"])
         assert 0 < int(headers[f"anthropic-ratelimit-{what}-remaining"]) <= limit
         assert datetime.fromisoformat(headers[f"anthropic-ratelimit-{what}-reset"]).tzinfo
+
+
+@pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: str(vendor.name))
+@pytest.mark.parametrize(
+    ("status", "code", "is_counted"),
+    [
+        (400, "unknown_parameter", False),
+        (401, None, False),
+        (404, None, False),
+        (404, "session_ended", False),
+        (413, None, False),
+        (404, "mock_not_found", True),
+        (404, "mock_exhausted", True),
+        (500, None, True),
+    ],
+)
+def test_only_requests_that_were_counted_are_told_of_limits(
+    status: int, code: str | None, is_counted: bool, vendor: Vendor
+) -> None:
+    found = vendor.render_error(RequestError(status, "no", code=code), {}).headers
+
+    assert any(b"ratelimit" in name for name, _ in found) is is_counted
+
+
+@pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: str(vendor.name))
+def test_a_stream_differs_from_a_whole_answer_in_its_content_headers_only(vendor: Vendor) -> None:
+    whole, stream = dict(vendor.headers), dict(vendor.stream_headers)
+
+    assert whole.pop(b"content-type") == b"application/json"
+    assert stream.pop(b"content-type") == b"text/event-stream; charset=utf-8"
+    assert stream.pop(b"cache-control") == b"no-cache"
+    assert whole == stream
+
+
+@pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: str(vendor.name))
+def test_no_header_is_sent_twice(vendor: Vendor) -> None:
+    for headers in (vendor.headers, vendor.stream_headers):
+        names = [name for name, _ in headers]
+        assert sorted(set(names)) == sorted(names)
+        assert [name.lower() for name in names] == names
