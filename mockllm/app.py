@@ -6,7 +6,7 @@ go by `endpoints.routing`. A reload replaces the engine (`App.use`); the app and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from mockllm.endpoints.control import answers as control_answers
 from mockllm.endpoints.control.api import ControlAPI
@@ -19,6 +19,7 @@ from mockllm.engine.added import AddedMock
 from mockllm.engine.asking import (
     admit,
     answer_at_once,
+    begin,
     holding_state,
 )
 from mockllm.engine.decision import (
@@ -35,15 +36,16 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.limiting import NOTHING, Limiter, Sent
 from mockllm.engine.mocks import Table
 from mockllm.engine.traffic import CompiledTraffic
-from mockllm.engine.views import View, Views
+from mockllm.engine.views import Seen, View, Views
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.observers.counted_store import CountedStore
 from mockllm.observers.lateness import Lateness
 from mockllm.observers.metrics import Meter
+from mockllm.pieces import Pieces, finish
 from mockllm.providers import find_vendor
 from mockllm.providers.api import API
-from mockllm.providers.routes import NO_VALUES
+from mockllm.providers.routes import NO_VALUES, Routes
 from mockllm.state.change_count import ChangeCount
 from mockllm.state.keys import Reloaded, compare
 from mockllm.state.operations import BeginSession, Operation, Reset, Result
@@ -148,6 +150,8 @@ class App:
         engine.stage.elapsed = self._since_begin
         engine.stage.limiter = self._limiter
         self._tables = self.views.use(engine).routes
+        mocked = Routes((path, table) for table in engine.tables for path in table.api.routes)
+        self._mocked = mocked
         context = Context(
             engine,
             lambda: self.is_ready,
@@ -155,8 +159,8 @@ class App:
             timing=self.timing,
             condition=lambda: self._condition(),
         )
-        self.responses.use(context, self._tables.literal)
-        self._router = Router(context, self._tables, self.responses, scheme=self._scheme)
+        self.responses.use(context, mocked.literal)
+        self._router = Router(context, mocked, self.responses, scheme=self._scheme)
         self._router.ask(self._peers)
         self._note_default_session()
 
@@ -195,8 +199,19 @@ class App:
         return self._engine
 
     def tables(self, session: str | None = None) -> Iterable[Table]:
-        """Return the mocks of each API that a session sees; those of all sessions if it is None."""
-        return self._view_of(COMMON if session is None else session).by_name.values()
+        """Return the mocks of each API that a session sees; those of all sessions if it is None.
+        With many that were added, this takes long (`seen` does not)."""
+        name = COMMON if session is None else session
+        finish(self.views.build(name, self._apis))
+        return self._view_of(name).by_name.values()
+
+    def seen(self, session: str | None = None) -> Iterator[Seen]:
+        """Return the mocks that a session sees in each API, or all sessions see."""
+        return self.views.seen(session or None)
+
+    @property
+    def _apis(self) -> list[str]:
+        return [table.api.name for table in self._engine.tables]
 
     def add(self, added: AddedMock, session: str | None) -> None:
         """Add a mock to a session, or to all if that is None, for all further requests."""
@@ -211,7 +226,7 @@ class App:
     def drop(self, added: AddedMock) -> None:
         """Remove a mock that was added, but for its state."""
         self.views.remove(added)
-        self._engine.forget(added.indices)
+        self._engine.forget({added.index})
         self._note_default_session()
 
     def _view_of(self, session: str) -> View:
@@ -241,7 +256,7 @@ class App:
         self.responses.stored.drop(session)
         dropped = self.views.drop(session)
         if dropped:
-            self._engine.forget(frozenset().union(*(added.indices for added in dropped)))
+            self._engine.forget(dropped.by_index.keys())
 
     @property
     def has_sessions_by_credential(self) -> bool:
@@ -358,15 +373,35 @@ class App:
             except RequestError as exc:
                 return self._router.dispatcher.refuse(request, exc, Outcome.REFUSED)
         if session == COMMON:
-            return self._router.decide(request, session, in_path, self._view_of(session))
-        mocked = request.method == "POST" and self._view_of(session).routes.knows(request.path)
+            return self._decide_seen(request, session, in_path)
+        mocked = request.method == "POST" and self._mocked.knows(request.path)
         return admit(
             session,
             received,
-            lambda: self._router.decide(request, session, in_path, self._view_of(session)),
+            lambda: self._decide_seen(request, session, in_path),
             lambda error: self._router.dispatcher.refuse(request, error, Outcome.SESSION_ENDED),
             in_one_step=mocked,
         )
+
+    def _decide_seen(
+        self, request: Request, session: str, in_path: str | None
+    ) -> Decision | Question:
+        """Return the decision on a request by the mocks that its session sees, or the question that
+        has these searchable first."""
+        view = self._view_of(session)
+        if len(view.by_name) < len(self._engine.tables):
+            is_post = request.method == "POST"
+            table, _ = next(self._mocked.find(request.path), (None, None)) if is_post else (None, 0)
+            needed = self._apis if table is None else [table.api.name]
+            if not all(name in view.by_name for name in needed):
+                return begin(self._build_and_decide(request, session, in_path, needed))
+        return self._router.decide(request, session, in_path, view)
+
+    def _build_and_decide(
+        self, request: Request, session: str, in_path: str | None, needed: Sequence[str]
+    ) -> Pieces[Decision | Question]:
+        yield from self.views.build(session, needed)
+        return self._router.decide(request, session, in_path, self._view_of(session))
 
     def _is_for_control(self, request: Request) -> bool:
         return self.control is not None and self.control.owns(request.path)

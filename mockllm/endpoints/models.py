@@ -7,6 +7,7 @@ the clients of both, strict or not (openai 3.54.0: `Model`, anthropic 2.12.0: `M
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from mockllm.endpoints.bodies import json_answer
@@ -51,7 +52,8 @@ def model(context: Context, request: Request, values: Values) -> Decision:
 
 
 def _names(context: Context) -> list[str]:
-    mocks = (mock for table in context.tables for mock in table.mocks)
+    lists = ([*table.added, table.mocks] for table in context.tables)
+    mocks = chain.from_iterable(chain.from_iterable(lists))
     answers = (written.answer for mock in mocks for _, written in mock.written())
     named = ((answer or {}).get("model") for answer in answers)
     engine = context.engine

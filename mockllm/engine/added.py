@@ -52,6 +52,8 @@ class AddedMock:
     field: str | None = None
     warnings: tuple[Problem, ...] = ()
     """Likely mistakes, which do not prevent serving it."""
+    is_slow: bool = False
+    """True if it takes long to prepare the search for it (`Predicate.is_slow`)."""
 
     @property
     def id(self) -> str:
@@ -62,6 +64,11 @@ class AddedMock:
     def indices(self) -> frozenset[int]:
         """The indices of its rules, which no other mock has."""
         return frozenset(each.rule.index for each in self.by_api.values())
+
+    @property
+    def index(self) -> int:
+        """The index of its rules, which no other mock has: that of an earlier one is lower."""
+        return index_of(self.number, is_first=self.is_first)
 
     def at_position(self, position: int) -> AddedMock:
         """Return the mock with another position, which others may have taken while it was
@@ -122,7 +129,7 @@ def compile_added(
     field, value, is_first = arrange(words) if field is None else (field, words, False)
     mock = _validated(field, value, number if position is None else position)
     place = mock.place
-    index = FIRST_INDEX - 1 - number if is_first else FIRST_INDEX + number
+    index = index_of(number, is_first=is_first)
     apis = [api for api in APIS if field == api.name or (field == SHARED and api.respond)]
     problems = [*unserialisable_values(mock, place)] or [*wrong_templates(mock, place)]
     by_api: dict[str, Compiled] = {}
@@ -138,7 +145,9 @@ def compile_added(
     if not problems and not by_api:
         problems.append(Problem(place.at("match"), "no request to any API can meet it"))
     warnings = _warnings(problems, strict=strict)
-    return AddedMock(number, place, mock, by_api, is_first, words, given, warnings)
+    rules = [each.rule for each in by_api.values()]
+    is_slow = any(predicate.is_slow for rule in rules for predicate in rule.predicates)
+    return AddedMock(number, place, mock, by_api, is_first, words, given, warnings, is_slow)
 
 
 def _warnings(problems: Iterable[Problem], *, strict: bool) -> tuple[Problem, ...]:
@@ -160,6 +169,11 @@ def id_of(rule: Rule) -> str:
         return str(rule.label)
     is_first = rule.index < FIRST_INDEX
     return _id_of(FIRST_INDEX - 1 - rule.index if is_first else rule.index - FIRST_INDEX)
+
+
+def index_of(number: int, *, is_first: bool) -> int:
+    """Return the index of the rules of the mock with this number."""
+    return FIRST_INDEX - 1 - number if is_first else FIRST_INDEX + number
 
 
 def _id_of(number: int) -> str:

@@ -50,7 +50,7 @@ def match_inputs(
     anything is."""
     batch = table.api.batch
     unanswered = prompt
-    if batch is not None and table.mocks:
+    if batch is not None and table.has_mocks:
         has_state = whole is not None and bool(whole.candidates)
         if whole is not None and not has_state and answers_as_it_is(whole, batch, prompt):
             return whole

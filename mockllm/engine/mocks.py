@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +40,7 @@ class Table:
 
     api: API
     mocks: tuple[AnyMock, ...]
-    """The mocks of the API's own list, then those of every API."""
+    """The mocks of the API's own list, then those of every API: those of the configuration."""
     index: RuleIndex | LayeredIndex
     confirm: Confirm | None
     chunk: Chunk = "word"
@@ -58,6 +58,8 @@ class Table:
     """The mocks that are restricted to other APIs, without this restriction: for explanations."""
     version: int = 0
     """A number that tells the tables of one API apart in which mocks were added at run time."""
+    added: Sequence[tuple[AnyMock, ...]] = ()
+    """The mocks that were added at run time and come before all others, some after some."""
     traffic: Traffic | None = None
     """What happens to all requests that match; None if nothing does."""
     header_names: tuple[bytes, ...] = field(init=False)
@@ -79,6 +81,11 @@ class Table:
         looks_back = self.answers_look_back or any(index.looks_back for index in indices)
         object.__setattr__(self, "looks_back", looks_back)
         object.__setattr__(self, "straight_size", self._measure_straight())
+
+    @property
+    def has_mocks(self) -> bool:
+        """True if there is a mock."""
+        return bool(self.mocks or self.added)
 
     def _measure_straight(self) -> int:
         if self.api.batch is not None or self.traffic is not None:

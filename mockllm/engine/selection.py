@@ -113,7 +113,7 @@ class Selector:
     def _fallback(self, table: Table) -> Source | None:
         """Return the source that answers where no mock matches, if there is one."""
         api = table.api
-        if api.generate is not None and (not table.mocks or self._echo is not None):
+        if api.generate is not None and (not table.has_mocks or self._echo is not None):
             # embeddings would displace everything else from the cache
             return GeneratedSource(api.generate, Outcome.GENERATED, reusable=False, pace=self._pace)
         echo = self._echo

@@ -1,37 +1,46 @@
 """Views: the mocks that the requests of a session see, those of the configuration and, before them,
 those that were added to the server, and to the session, while it runs.
 
-An added mock is compiled when it is added; the index of those that a request sees is built when it
-comes, so that adding many costs no more than adding each.
+An added mock is compiled when it is added. It is searched by an index of its block
+(`engine.blocks`), which is built when a request to its API comes, so that adding many costs no more
+than adding each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, count
 from typing import NamedTuple
 
-from mockllm.config.models import AnyMock
-from mockllm.engine.added import AddedMock
+from mockllm.engine.added import AddedMock, index_of
+from mockllm.engine.blocks import Blocks, Part
 from mockllm.engine.engine import Engine
-from mockllm.engine.mock_sources import fails, looks_back
-from mockllm.engine.mocks import Table
+from mockllm.engine.mocks import Sources, Table
 from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.layers import LayeredIndex
-from mockllm.providers import APIS
-from mockllm.providers.api import API
+from mockllm.matching.rule import Rule
+from mockllm.pieces import Pieces
 from mockllm.providers.routes import Routes
 
 
 class View(NamedTuple):
-    """The mocks of each API: by its paths, and by its name. With `has_added`, some were added at
-    run time."""
+    """The mocks of each API that can be searched: by its paths, and by its name. With `has_added`,
+    some were added at run time."""
 
     routes: Routes[Table]
     by_name: Mapping[str, Table]
     has_added: bool
+
+
+class Seen(NamedTuple):
+    """A mock in one API, as a session sees it: the API's name, the rule and the source of its
+    answer. It need not be possible to search it."""
+
+    api: str
+    rule: Rule
+    source: MockSource | ScriptedSource
 
 
 class Views:
@@ -46,18 +55,21 @@ class Views:
         self._positions: dict[str | None, int] = {}
         """The highest position in messages of the mocks of a session, or of all under None."""
         self._versions = count(1)
-        self._mocks: dict[str | None, list[AddedMock]] = {}
-        """The added mocks of each session, and of all under None, in order of precedence."""
-        self._layers: dict[str | None, Mapping[str, _Layer]] = {}
-        """The same by API, as far as a request has seen them."""
+        self._mocks: dict[str | None, Blocks] = {}
+        """The added mocks of each session, and of all under None."""
+        self._tables: dict[str | None, dict[str, Table]] = {}
+        """What sessions see of each API, as far as requests have come to it; without mocks of their
+        own, under None."""
         self.is_stale = False
-        """True if mocks were added or removed that all sessions see, until `renew`."""
+        """True until `renew`, if all sessions see other mocks than before, or more can be
+        searched."""
         self.use(engine)
 
     def use(self, engine: Engine) -> View:
         """Show the mocks of `engine` from now on, and return the view of most sessions."""
         # of the configuration
         self._engine = engine
+        self._tables.clear()
         return self.renew()
 
     def next_position(self, session: str | None) -> int:
@@ -84,12 +96,44 @@ class Views:
             view = self._own[session] = self._look(session)
         return view
 
+    def is_built(self, session: str, apis: Iterable[str]) -> bool:
+        """Return True if the view of a session has these APIs."""
+        return all(self._are_built(session, api) for api in apis)
+
+    def _are_built(self, session: str | None, api: str) -> bool:
+        return all(blocks.is_built(api) for blocks in self._blocks_of(session))
+
+    def build(self, session: str, apis: Sequence[str]) -> Pieces[None]:
+        """Have the view of a session have these APIs, with pauses: until then, there may be no
+        other one."""
+        while not self.is_built(session, apis):
+            for each in dict.fromkeys((session, None)):
+                blocks = self._mocks.get(each)
+                if blocks is not None:
+                    for api in apis:
+                        yield from blocks.build(api)
+        self.is_stale = True
+        self._own.pop(session, None)
+
+    def _blocks_of(self, session: str | None) -> list[Blocks]:
+        """Return the added mocks that a session sees, its own first."""
+        found = map(self._mocks.get, dict.fromkeys((session, None)))
+        return [blocks for blocks in found if blocks is not None]
+
+    def seen(self, session: str | None) -> Iterator[Seen]:
+        """Return the mocks that a session sees in each API, or all sessions see, in order of
+        precedence. They are those of this moment, whenever and in whichever thread they are gone
+        through."""
+        runs = [run for blocks in self._blocks_of(session) for run in blocks.runs()]
+        return see_all(self._engine.tables, runs)
+
     def find(self, number: int) -> tuple[str | None, AddedMock] | None:
         """Return the added mock with this number, and the session that it was added to. It may be
         done in another thread."""
-        for session, mocks in tuple(self._mocks.items()):
-            for added in tuple(mocks):
-                if added.number == number:
+        for session, blocks in tuple(self._mocks.items()):
+            for is_first in (False, True):
+                added = blocks.by_index.get(index_of(number, is_first=is_first))
+                if added is not None:
                     return session, added
         return None
 
@@ -113,89 +157,100 @@ class Views:
         self.highest = max(self.highest, added.number)
         position = added.place.position or 0
         self._positions[session] = max(self._positions.get(session, -1), position)
-        mocks = self._mocks.setdefault(session, [])
-        mocks.insert(0 if added.is_first else len(mocks), added)
+        self._mocks.setdefault(session, Blocks()).add(added)
         self._change(session)
 
     def remove(self, added: AddedMock) -> None:
         """Remove a mock. Without effect if it was removed before."""
-        for session, mocks in tuple(self._mocks.items()):
-            if added in mocks:
-                mocks.remove(added)
-                if not mocks:
+        for session, blocks in tuple(self._mocks.items()):
+            if added in blocks:
+                blocks.remove(added)
+                if not blocks:
                     del self._mocks[session]
                 self._change(session)
 
-    def drop(self, session: str) -> Sequence[AddedMock]:
+    def drop(self, session: str) -> Blocks:
         """Remove the mocks of a session that is over, and return them."""
         self._positions.pop(session, None)
-        dropped = self._mocks.pop(session, ())
+        dropped = self._mocks.pop(session, Blocks())
         self._change(session)
         return dropped
 
     def has(self, added: AddedMock) -> bool:
         """Return True if a mock was not removed."""
-        return any(added in mocks for mocks in self._mocks.values())
+        return any(added in blocks for blocks in self._mocks.values())
 
     def _change(self, session: str | None) -> None:
         """Have the view of a session, or of all, determined again when the next request comes."""
-        self._layers.pop(session, None)
         if session is None:
+            self._tables.clear()
             self.is_stale = True
         else:
+            self._tables.pop(session, None)
             self._own.pop(session, None)
 
     def _look(self, session: str | None) -> View:
-        layers = [self._layer(each) for each in dict.fromkeys((session, None))]
+        layers = self._blocks_of(session)
+        tables = self._tables.setdefault(session, {})
         version = next(self._versions)
-        by_name = {}
         for table in self._engine.tables:
             name = table.api.name
-            own = [layer[name] for layer in layers if name in layer]
-            by_name[name] = self._layered(table, own, version) if own else table
-        routes = Routes((path, table) for table in by_name.values() for path in table.api.routes)
-        return View(routes, by_name, has_added=any(layers))
+            if name not in tables and self._are_built(session, name):
+                parts = [part for blocks in layers for part in blocks.parts(name)]
+                tables[name] = self._layered(table, parts, version) if parts else table
+        names = [table.api.name for table in self._engine.tables]
+        known = {name: tables[name] for name in names if name in tables}
+        routes = Routes((path, table) for table in known.values() for path in table.api.routes)
+        return View(routes, known, has_added=bool(layers))
 
-    def _layer(self, session: str | None) -> Mapping[str, _Layer]:
-        if session not in self._layers:
-            mocks = self._mocks.get(session)
-            if not mocks:
-                return {}
-            layers = {api.name: _layer_of(api, mocks) for api in APIS}
-            self._layers[session] = {name: each for name, each in layers.items() if each.mocks}
-        return self._layers[session]
-
-    def _layered(self, table: Table, layers: Sequence[_Layer], version: int) -> Table:
-        """Return `table` with `layers` of added mocks before it."""
+    def _layered(self, table: Table, parts: Sequence[Part], version: int) -> Table:
+        """Return `table` with `parts` of added mocks before it."""
         assert isinstance(table.index, RuleIndex)
-        assert isinstance(table.sources, tuple)
-        added = {number: source for layer in layers for number, source in layer.sources.items()}
         strict = self._engine.strict_requests
         return replace(
             table,
-            mocks=(*chain.from_iterable(layer.mocks for layer in layers), *table.mocks),
-            index=LayeredIndex([*(layer.rules for layer in layers), table.index]),
+            added=[part.mocks for part in parts],
+            index=LayeredIndex([*(part.rules for part in parts), table.index]),
             confirm=table.confirm or table.api.sdk().request_confirmer(strict=strict),
-            sources={**added, **dict(enumerate(table.sources))},
-            fails=table.fails or any(map(fails, added.values())),
-            answers_look_back=table.answers_look_back or any(map(looks_back, added.values())),
+            sources=_Sources(table.sources, [part.sources for part in parts]),
+            fails=table.fails or any(part.fails for part in parts),
+            answers_look_back=table.answers_look_back or any(part.looks_back for part in parts),
             version=version,
         )
 
 
-class _Layer(NamedTuple):
-    """The mocks that were added to one session, or to all, in one API."""
+def see_all(tables: Iterable[Table], runs: Sequence[Sequence[AddedMock]] = ()) -> Iterator[Seen]:
+    """Yield the mocks of `tables`, in each API after those of `runs`, which were added."""
+    for table in tables:
+        name = table.api.name
+        for added in chain.from_iterable(runs):
+            if name in added.by_api:
+                compiled = added.by_api[name]
+                yield Seen(name, compiled.rule, compiled.source)
+        for rule in table.index.rules:
+            yield Seen(name, rule, table.sources[rule.index])
 
-    mocks: tuple[AnyMock, ...]
-    rules: RuleIndex
-    sources: Mapping[int, MockSource | ScriptedSource]
 
+class _Sources(Mapping[int, MockSource | ScriptedSource]):
+    """The sources of the mocks of a configuration, and of those that were added, by the indices of
+    their rules."""
 
-def _layer_of(api: API, mocks: Iterable[AddedMock]) -> _Layer:
-    answering = [each for each in mocks if api.name in each.by_api]
-    compiled = [each.by_api[api.name] for each in answering]
-    return _Layer(
-        tuple(each.mock for each in answering),
-        RuleIndex([each.rule for each in compiled]),
-        {each.rule.index: each.source for each in compiled},
-    )
+    def __init__(
+        self,
+        configured: Sources,
+        added: Sequence[Mapping[int, MockSource | ScriptedSource]],
+    ) -> None:
+        self._configured = configured
+        self._added = added
+
+    def __getitem__(self, index: int) -> MockSource | ScriptedSource:
+        for sources in self._added:
+            if index in sources:
+                return sources[index]
+        return self._configured[index]
+
+    def __iter__(self) -> Iterator[int]:
+        return chain(chain.from_iterable(self._added), range(len(self._configured)))
+
+    def __len__(self) -> int:
+        return sum(map(len, self._added)) + len(self._configured)

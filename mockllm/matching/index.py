@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -40,6 +41,13 @@ from mockllm.prompt import Prompt
 MAX_CHECKED = 4
 """Rules that are checked one by one rather than looked up: a look-up takes as long."""
 PER_RULE = 2_000  # nanoseconds to check a rule, beside its texts
+PER_READ = 3_000  # nanoseconds to read what a rule depends on
+PER_ENTRY = 10_000  # nanoseconds to find the look-ups of a rule
+PER_FILED = 2_000  # nanoseconds to file a rule under a key
+PER_NODE = 5_000  # nanoseconds to make the node of a key
+PER_KEY = 1_500  # nanoseconds to add a key to a look-up
+PER_NEAR_MISS = 1_000  # nanoseconds to file a rule for near misses
+PER_MEASURED = 1_000  # nanoseconds to count a rule
 MAX_SMALL = 16 * 1024  # bytes of a body that has few texts
 MAX_PLAIN = 64 * 1024  # bytes of a plain body of which only the last words are looked at
 MAX_RULE_BYTES = 1_000_000  # bytes of a body times rules; if all rules occur in all of it, some ms
@@ -54,32 +62,71 @@ class RuleIndex:
     """An immutable index of `rules`, which are in the order of the configuration."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
+        finish(self._build(rules, find_twins(rules), Effort()))
+
+    @classmethod
+    def in_pieces(cls, rules: Sequence[Rule], effort: Effort) -> Pieces[RuleIndex]:
+        """Return the index of rules none of which has twins, with pauses."""
+        index = cls.__new__(cls)
+        yield from index._build(rules, {}, effort)
+        return index
+
+    def with_twins(self, twins: Mapping[int, Twins]) -> RuleIndex:
+        """Return an index of the same rules with these twins, some of which may be in another index
+        of a `layers.LayeredIndex`."""
+        if not (twins or self._twins):
+            return self
+        other = copy(self)
+        other._twins = twins
+        return other
+
+    def _build(
+        self, rules: Sequence[Rule], twins: Mapping[int, Twins], effort: Effort
+    ) -> Pieces[None]:
+        """Determine all attributes, with pauses."""
         self.rules = tuple(rules)
-        self.header_names = tuple(
-            {
-                name: None
-                for rule in rules
-                for predicate in rule.predicates
-                for name in predicate.header_names
-            }
-        )
-        """The headers that some rule depends on, in lower case, each once."""
-        self.looks_back = any(
-            predicate.looks_back for rule in rules for predicate in rule.predicates
-        )
-        """True if some rule depends on `Prompt.earlier`."""
-        predicates = [predicate for rule in rules for predicate in rule.predicates]
-        self.reads_one_message = all(each.reads_one_message for each in predicates)
-        """True if that holds of all conditions (`Predicate.reads_one_message`)."""
-        self.readings = tuple(dict.fromkeys(read for each in predicates for read in each.readings))
-        """What the rules read of a conversation, in order."""
-        self.stateful = any(rule.stateful for rule in rules)
-        """True if some rule has state."""
-        self._is_slow = any(predicate.is_slow for predicate in predicates)
-        self._root = _Node(list(map(_Entry.of, rules)))
-        self._twins = find_twins(rules)
+        yield from self._read(effort)
+        entries: list[_Entry] = []
+        for rule in rules:
+            entries.append(_Entry.of(rule))
+            if effort.is_much(PER_ENTRY):
+                yield False
+        self._root = _Node()
+        yield from self._root.divide(entries, 0, effort)
+        self._twins = twins
+        if effort.is_much(len(rules) * PER_NEAR_MISS):
+            yield False
         self._near_misses = NearMisses(rules)
-        self._max_quick, self._max_plain = self._measure_quick()
+        if effort.is_much(len(rules) * PER_MEASURED):
+            yield False
+        self._measure()
+
+    def _read(self, effort: Effort) -> Pieces[None]:
+        """Determine what the rules depend on, with pauses."""
+        names: dict[bytes, None] = {}
+        readings: dict[Callable[[Prompt], Any], None] = {}
+        self.looks_back = False
+        """True if some rule depends on `Prompt.earlier`."""
+        self.reads_one_message = True
+        """True if that holds of all conditions (`Predicate.reads_one_message`)."""
+        self.stateful = False
+        """True if some rule has state."""
+        self.is_slow = False
+        """True if some condition is (`Predicate.is_slow`)."""
+        for rule in self.rules:
+            self.stateful = self.stateful or rule.stateful
+            for predicate in rule.predicates:
+                names.update(dict.fromkeys(predicate.header_names))
+                readings.update(dict.fromkeys(predicate.readings))
+                self.looks_back = self.looks_back or predicate.looks_back
+                self.reads_one_message = self.reads_one_message and predicate.reads_one_message
+                self.is_slow = self.is_slow or predicate.is_slow
+            if effort.is_much(PER_READ):
+                yield False
+        self.header_names = tuple(names)
+        """The headers that some rule depends on, in lower case, each once."""
+        self.readings = tuple(readings)
+        """What the rules read of a conversation, in order."""
 
     def __len__(self) -> int:
         return len(self.rules)
@@ -103,31 +150,28 @@ class RuleIndex:
     def takes_long(self, size: int, *, is_plain: bool = False) -> bool:
         """Return True if it may take long to find the rules that match a request with a body of
         `size` bytes, which `is_plain` if that of its prompt is."""
-        return self._is_slow or size > (self._max_plain if is_plain else self._max_quick)
+        return self.is_slow or size > (self.max_plain if is_plain else self.max_quick)
 
-    def _measure_quick(self) -> tuple[int, int]:
-        """Return the bytes of the largest body of which no more than `MAX_RULE_BYTES` are searched,
-        considering how many rules one request can find; and those of a plain one, which may be
-        larger if all that the rules read of it is what the user says last."""
+    def _measure(self) -> None:
+        """Determine the sizes of `takes_long`."""
         root = self._root
-        branches = [
+        self._branches = [
             (family, len(branch.nodes), max(sum(1 for _ in node.rules()) for node in branch.nodes))
             for family, branch in zip(root.families, root.branches, strict=True)
         ]
-
-        def takes_long(size: int) -> bool:
-            found = len(root.checked)
-            for family, keys, rules in branches:
-                holding = family.holding(size)
-                found += rules * (keys if holding is None else min(holding, keys))
-            return size * found > MAX_RULE_BYTES
-
         reads_little = self.reads_one_message and _OF_LAST_WORDS.issuperset(self.readings)
-        quick, plain = (
-            bisect_left(range(1 + largest), True, key=takes_long) - 1
-            for largest in (MAX_SMALL, MAX_PLAIN if reads_little else MAX_SMALL)
-        )
-        return quick, plain
+        self.max_quick = largest_quick([self], MAX_SMALL)
+        """Bytes of the largest body for which it does not take long to find rules."""
+        self.max_plain = largest_quick([self], MAX_PLAIN if reads_little else MAX_SMALL)
+        """The same for bodies that are plain (`takes_long`)."""
+
+    def count_found(self, size: int) -> int:
+        """Return how many rules a request with a body of `size` bytes can find at most."""
+        found = len(self._root.checked)
+        for family, keys, rules in self._branches:
+            holding = family.holding(size)
+            found += rules * (keys if holding is None else min(holding, keys))
+        return found
 
     def search(self, prompt: Prompt, headers: Headers, effort: Effort) -> Pieces[tuple[Rule, ...]]:
         """Return the `candidates`, with pauses."""
@@ -163,6 +207,18 @@ class RuleIndex:
         None if there are no rules."""
         partly = yield from self._root.reached(prompt, headers, effort)
         return (yield from self._near_misses.find(prompt, headers, partly, effort))
+
+
+def largest_quick(indices: Sequence[RuleIndex], largest: int) -> int:
+    """Return the bytes of the largest body, up to `largest`, of which no more than `MAX_RULE_BYTES`
+    are searched, considering how many rules of all `indices` one request can find."""
+
+    def takes_long(size: int) -> bool:
+        return size * sum(index.count_found(size) for index in indices) > MAX_RULE_BYTES
+
+    if not takes_long(largest):  # as nearly always
+        return largest
+    return bisect_left(range(1 + largest), True, key=takes_long) - 1
 
 
 def is_reusable(candidates: Sequence[Rule]) -> bool:
@@ -217,19 +273,29 @@ class _Node:
 
     __slots__ = ("branches", "checked", "families", "leaf")
 
-    def __init__(self, entries: Sequence[_Entry], depth: int = 0) -> None:
-        filed: dict[Family, dict[Any, list[_Entry]]] = {}
-        checked = entries
-        if depth == 0 or (len(entries) > MAX_CHECKED and depth < MAX_DEPTH):
-            checked = _file_all(filed, entries)
-        self.checked = tuple((entry.rule, entry.unchecked) for entry in checked)
-        """Rules that are checked one by one, with the predicates to check."""
-        self.families = tuple(sorted(filed, key=lambda family: family.rank))
+    def __init__(self, entries: Sequence[_Entry] = ()) -> None:
+        self.families: tuple[Family, ...] = ()
         """What the look-ups of the branches read."""
-        self.branches = tuple(_branch(family, filed[family], depth) for family in self.families)
+        self.branches: tuple[_Branch, ...] = ()
+        self._check(entries)
+
+    def _check(self, entries: Sequence[_Entry]) -> None:
+        self.checked = tuple((entry.rule, entry.unchecked) for entry in entries)
+        """Rules that are checked one by one, with the predicates to check."""
         is_leaf = bool(self.checked) and not self.branches and not self.checked[0][1]
         self.leaf = self.checked[0][0] if is_leaf else None
         """The rule that is always the first to match here, if there is one."""
+
+    def divide(self, entries: Sequence[_Entry], depth: int, effort: Effort) -> Iterator[bool]:
+        """Have those of `entries` looked up that can be, and check the others, with pauses. There
+        was no entry before."""
+        filed: dict[Family, dict[Any, list[_Entry]]] = {}
+        checked = yield from _file_all(filed, entries, effort)
+        self.families = tuple(sorted(filed, key=lambda family: family.rank))
+        for family in self.families:
+            branch = yield from _branch(family, filed[family], depth, effort)
+            self.branches = (*self.branches, branch)
+        self._check(checked)
 
     def first(self, best: Rule | None, prompt: Prompt, headers: Headers) -> Rule | None:
         """Return the first rule that matches, or `best` if that is earlier."""
@@ -334,23 +400,39 @@ class _Search:
         return True
 
 
-def _branch(family: Family, by_key: Mapping[Any, list[_Entry]], depth: int) -> _Branch:
-    nodes = [_Node(below, depth + 1) for below in by_key.values()]
+def _branch(
+    family: Family, by_key: Mapping[Any, list[_Entry]], depth: int, effort: Effort
+) -> Pieces[_Branch]:
+    nodes: list[_Node] = []
+    for below in by_key.values():
+        if len(below) > MAX_CHECKED and depth + 1 < MAX_DEPTH:
+            node = _Node()
+            yield from node.divide(below, depth + 1, effort)
+        else:
+            node = _Node(below)
+        nodes.append(node)
+        if effort.is_much(PER_NODE):
+            yield False
     lowest = min(below[0].rule.index for below in by_key.values())
     keys = tuple(by_key)
+    if effort.is_much(len(keys) * PER_KEY):
+        yield False
     return _Branch(family.look_up(keys), nodes, lowest, family.divide(keys))
 
 
 def _file_all(
-    filed: dict[Family, dict[Any, list[_Entry]]], entries: Sequence[_Entry]
-) -> list[_Entry]:
-    """Add the entries to the lists of their keys, and return those that have none."""
+    filed: dict[Family, dict[Any, list[_Entry]]], entries: Sequence[_Entry], effort: Effort
+) -> Pieces[list[_Entry]]:
+    """Add the entries to the lists of their keys, and return those that have none, with pauses."""
     others: list[_Entry] = []
-    for entry, choice in zip(entries, _most_selective(entries), strict=True):
+    choices = yield from _most_selective(entries, effort)
+    for entry, choice in zip(entries, choices, strict=True):
         if choice is None:
             others.append(entry)
         else:
             _file(filed, entry, *choice)
+            if effort.is_much(PER_FILED * len(choice[1].keys)):
+                yield False
     return others
 
 
@@ -374,7 +456,9 @@ def _without(entry: _Entry, predicate: Predicate, *, decided: bool) -> _Entry:
     return _Entry(rule, unchecked, tuple(each for each in candidates if each[0] != predicate))
 
 
-def _most_selective(entries: Sequence[_Entry]) -> list[_Candidate | None]:
+def _most_selective(
+    entries: Sequence[_Entry], effort: Effort
+) -> Pieces[Sequence[_Candidate | None]]:
     """Return, for each entry, the predicate by which to look it up: that which the fewest others
     share. Sharing with a few is as good as with none, since these are checked. None if there is
     none that can be looked up."""
@@ -384,10 +468,17 @@ def _most_selective(entries: Sequence[_Entry]) -> list[_Candidate | None]:
     for entry in entries:
         for _, home in entry.candidates:
             sharing.update(home.keys)
+            if effort.is_much(PER_FILED * len(home.keys)):
+                yield False
 
     def cost(candidate: _Candidate) -> tuple[int, int]:
         home = candidate[1]
         shared = sum(sharing[key] for key in home.keys)
         return (shared if shared > MAX_CHECKED else 0), home.rank
 
-    return [min(entry.candidates, key=cost, default=None) for entry in entries]
+    choices: list[_Candidate | None] = []
+    for entry in entries:
+        choices.append(min(entry.candidates, key=cost, default=None))
+        if effort.is_much(PER_FILED * sum(len(home.keys) for _, home in entry.candidates)):
+            yield False
+    return choices

@@ -4,10 +4,12 @@ the configuration, whose index need not be built again."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import chain
 
 from mockllm.matching.effort import Effort
 from mockllm.matching.explain import NearMiss
-from mockllm.matching.index import RuleIndex
+from mockllm.matching.index import MAX_PLAIN, MAX_SMALL, RuleIndex, largest_quick
 from mockllm.matching.predicate import Headers
 from mockllm.matching.rule import Rule
 from mockllm.pieces import Pieces, finish
@@ -16,11 +18,12 @@ from mockllm.prompt import Prompt
 
 class LayeredIndex:
     """The rules of `layers`, each of which comes before all rules of the next. Their indices need
-    not be in this order, but differ."""
+    not be in this order, but differ. Of rules that are twins, some may be in one layer and some in
+    another: then both have been told (`RuleIndex.with_twins`)."""
 
     def __init__(self, layers: Sequence[RuleIndex]) -> None:
         self._layers = tuple(layers)
-        self.rules = tuple(rule for layer in layers for rule in layer.rules)
+        self._size = sum(map(len, layers))
         names = (name for layer in layers for name in layer.header_names)
         self.header_names = tuple(dict.fromkeys(names))
         """The headers that some rule depends on, in lower case, each once."""
@@ -32,37 +35,50 @@ class LayeredIndex:
         """What the rules read of a conversation, in order."""
         self.stateful = any(layer.stateful for layer in layers)
         """True if some rule has state."""
+        self._is_slow = any(layer.is_slow for layer in layers)
+        quick = min((layer.max_quick for layer in layers), default=MAX_SMALL)
+        plain = min((layer.max_plain for layer in layers), default=MAX_PLAIN)
+        self._max_quick = largest_quick(layers, quick)
+        self._max_plain = largest_quick(layers, plain)
 
     def __len__(self) -> int:
-        return len(self.rules)
+        return self._size
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules, in order."""
+        return tuple(chain.from_iterable(layer.rules for layer in self._layers))
 
     def find(self, prompt: Prompt, headers: Headers) -> Rule | None:
         """Return the first rule that matches, or None."""
-        found = (layer.find(prompt, headers) for layer in self._layers)
-        return next((rule for rule in found if rule is not None), None)
+        for layer in self._layers:
+            rule = layer.find(prompt, headers)
+            if rule is not None:
+                return rule
+        return None
 
     def candidates(self, prompt: Prompt, headers: Headers) -> tuple[Rule, ...]:
         """Return the rules that match, in order, up to and including the first without state."""
-        found: tuple[Rule, ...] = ()
+        found: dict[int, Rule] = {}  # by index: a layer may find the twins of a later one
         for layer in self._layers:
-            found += layer.candidates(prompt, headers)
-            if found and not found[-1].stateful:
+            own = layer.candidates(prompt, headers)
+            if own and _adds_last(found, own):
                 break
-        return found
+        return tuple(found.values())
 
     def takes_long(self, size: int, *, is_plain: bool = False) -> bool:
         """Return True if it may take long to find the rules that match a request with a body of
         `size` bytes, which `is_plain` if that of its prompt is."""
-        return any(layer.takes_long(size, is_plain=is_plain) for layer in self._layers)
+        return self._is_slow or size > (self._max_plain if is_plain else self._max_quick)
 
     def search(self, prompt: Prompt, headers: Headers, effort: Effort) -> Pieces[tuple[Rule, ...]]:
         """Return the `candidates`, with pauses."""
-        found: tuple[Rule, ...] = ()
+        found: dict[int, Rule] = {}
         for layer in self._layers:
-            found += yield from layer.search(prompt, headers, effort)
-            if found and not found[-1].stateful:
+            own = yield from layer.search(prompt, headers, effort)
+            if own and _adds_last(found, own):
                 break
-        return found
+        return tuple(found.values())
 
     def nearest_miss(self, prompt: Prompt, headers: Headers) -> NearMiss | None:
         """Return what `search_nearest_miss` does, without pauses."""
@@ -82,3 +98,9 @@ class LayeredIndex:
             if difference is not None and difference.closeness > closest:
                 nearest, closest = miss, difference.closeness
         return nearest
+
+
+def _adds_last(found: dict[int, Rule], own: Sequence[Rule]) -> bool:
+    """Add the candidates of a layer to those `found`. Returns True if no further one is needed."""
+    found.update((rule.index, rule) for rule in own)
+    return not own[-1].stateful

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from mockllm.engine.added import AddedMock
-from mockllm.engine.mocks import Table
 from mockllm.engine.sources import MockSource, ScriptedSource
+from mockllm.engine.views import Seen
 from mockllm.matching.rule import Rule
 from mockllm.observers.calls import Call, name_of
 from mockllm.observers.verification import ScriptProgress, Subject
@@ -15,17 +15,15 @@ Answered = Callable[[str], int]
 """Returns how many answers the mock with this key (`state.keys`) has given."""
 
 
-def subjects_of(tables: Iterable[Table], answered: Answered) -> dict[str, Subject]:
-    """Return the mocks of `tables` by their names; those without a name by their places."""
+def subjects_of(seen: Iterable[Seen], answered: Answered) -> dict[str, Subject]:
+    """Return the mocks that a session sees by their names; those without a name by their places."""
     rules: dict[str, list[tuple[str, Rule]]] = {}
     progress: dict[str, list[ScriptProgress]] = {}
-    for table in tables:
-        for rule in table.index.rules:
-            name = name_of(rule)
-            rules.setdefault(name, []).append((table.api.name, rule))
-            source = table.sources[rule.index]
-            if isinstance(source, ScriptedSource):
-                progress.setdefault(name, []).append(_progress(source, answered))
+    for api, rule, source in seen:
+        name = name_of(rule)
+        rules.setdefault(name, []).append((api, rule))
+        if isinstance(source, ScriptedSource):
+            progress.setdefault(name, []).append(_progress(source, answered))
     return {
         name: Subject(
             name, _answers(name), tuple(found), _least(progress.get(name, [])), is_named=True

@@ -97,9 +97,7 @@ class RecordedServer(SessionServer[S]):
     def _subjects_of(self, session: str | None) -> dict[str, Subject]:
         app = self._started_app()
         return self._run(
-            lambda: subjects_of(
-                app.tables(session), lambda key: app.own_store.answered(key, session)
-            )
+            lambda: subjects_of(app.seen(session), lambda key: app.own_store.answered(key, session))
         )
 
     def _add_to(self, session: str | None, words: Mapping[str, object]) -> AddedMock:

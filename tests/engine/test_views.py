@@ -213,3 +213,12 @@ def test_added_mocks_are_found_by_their_number_and_owner() -> None:
     assert (views.count, views.highest) == (2, second.number)
     observed.app.remove(second)
     assert (views.find(second.number), views.count, views.highest) == (None, 1, second.number)
+
+
+def test_a_404_names_the_apis_of_a_mock_elsewhere_also_after_others_were_added() -> None:
+    observed = Observed({"mocks": [{"match": {"user": "a", "api": "messages"}, "reply": "x"}]})
+    add(observed, None, user="another", reply="y")
+
+    told = delivered(observed.ask(request(PATHS["chat"], chat_request("a"))).reply)
+
+    assert b"the request is to 'chat', expected 'api' 'messages'" in told

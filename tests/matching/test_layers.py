@@ -86,3 +86,22 @@ def test_no_layers_have_no_rules() -> None:
     assert index.candidates(asking("a"), {}) == ()
     assert index.nearest_miss(asking("a"), {}) is None
     assert not index.looks_back
+
+
+def test_layers_search_no_more_of_a_body_than_one_index_of_all_their_rules() -> None:
+    rules = [rule(f"text {number}") for number in range(400)]
+    contained = [
+        replace(
+            each,
+            index=at,
+            predicates=(CHAT.compile_match({"role": "user", "content": f"text {at}"}, True),),
+        )
+        for at, each in enumerate(rules)
+    ]
+
+    whole = RuleIndex(contained)
+    layers = LayeredIndex([RuleIndex(contained[at : at + 100]) for at in range(0, 400, 100)])
+
+    assert whole.max_quick < RuleIndex(contained[:100]).max_quick
+    for size in (whole.max_quick, whole.max_quick + 1):
+        assert layers.takes_long(size) is whole.takes_long(size)

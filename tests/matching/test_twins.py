@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from mockllm.matching.message_predicates import MessageContains
 from mockllm.matching.request_predicates import SystemContains
 from mockllm.matching.rule import Rule
-from mockllm.matching.twins import find_twins, first_twin, preferred
+from mockllm.matching.twins import TwinGroups, find_twins, first_twin, preferred
 from tests.support.strategies import ask_chat
 
 
@@ -39,3 +42,20 @@ def test_the_twins_with_the_call_of_the_request_are_preferred() -> None:
     assert asked("1") == known[:1]
     assert asked("2") == known[1:]
     assert asked("3") == []
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["", "1", "2"])), max_size=9))
+def test_twins_of_rules_that_come_and_go_are_those_that_are_left(
+    calls: list[tuple[str, str]],
+) -> None:
+    known, groups = rules(*calls), TwinGroups()
+    for rule in known:
+        groups.add(rule)
+    first = groups.twins()
+    assert first == find_twins(known)
+
+    for rule in known[::2]:
+        groups.remove(rule)
+
+    assert groups.twins() == find_twins(known[1::2])
+    assert first == find_twins(known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mockllm.engine.views import see_all
 from mockllm.observers.subjects import subjects_of
 from mockllm.observers.verification import ScriptProgress
 from mockllm.state.choosing import AtEnd, Script, ScriptEntry
@@ -16,7 +17,7 @@ def nothing_given(key: str) -> int:
 
 def test_a_mock_of_every_api_is_one_mock() -> None:
     observed = Observed({"mocks": [{"name": "a", "reply": "x"}, {"reply": "y"}]})
-    subjects = subjects_of(observed.app.tables(), nothing_given)
+    subjects = subjects_of(observed.app.seen(), nothing_given)
 
     assert list(subjects) == ["a", "mocks[1]"]
     assert [api for api, _ in subjects["a"].rules] == ["openai", "openai_response", "anthropic"]
@@ -27,7 +28,7 @@ def test_mocks_with_one_name_are_one_mock() -> None:
     reply = {"name": "a", "reply": "x"}
     observed = Observed({"openai": [chat_mock("a", chat_saying("b"))], "anthropic": [reply]})
 
-    assert list(subjects_of(observed.app.tables(), nothing_given)) == ["a"]
+    assert list(subjects_of(observed.app.seen(), nothing_given)) == ["a"]
 
 
 def test_a_script_knows_what_is_due_and_when_it_is_used_up() -> None:
@@ -42,7 +43,7 @@ def test_a_script_knows_what_is_due_and_when_it_is_used_up() -> None:
     )
 
     def progress(given: int) -> dict[str, ScriptProgress | None]:
-        found = subjects_of(engine.tables, lambda key: given)
+        found = subjects_of(see_all(engine.tables), lambda key: given)
         return {name: found[name].progress for name in scripts}
 
     assert progress(0) == {

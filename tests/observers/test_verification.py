@@ -42,7 +42,7 @@ def after(*texts: str, journal: Journal | None = None) -> Observed:
 
 
 def subject(observed: Observed, name: str) -> Subject:
-    return subjects_of(observed.app.tables(), observed.app.own_store.answered)[name]
+    return subjects_of(observed.app.seen(), observed.app.own_store.answered)[name]
 
 
 def wrong_number(observed: Observed, name: str, times: Times, *, requests: bool = False) -> str:
@@ -446,7 +446,7 @@ def test_a_list_of_calls_names_the_traffic_that_answered() -> None:
 @given(st.lists(st.sampled_from(["the weather", "Paris", "hurry", "zz"]), max_size=6))
 def test_named_mocks_are_called_as_their_calls_say(texts: list[str]) -> None:
     observed = after(*texts)
-    named = [*subjects_of(observed.app.tables(), observed.app.own_store.answered).values()]
+    named = [*subjects_of(observed.app.seen(), observed.app.own_store.answered).values()]
     told = [each._replace(is_named=False) for each in named]
     record = observed.journal.read()
 

@@ -84,7 +84,7 @@ class Worker:
     async def fail(self, times: Times) -> str | None:
         """The failure of an expectation how often the mock `weather` was called."""
         record = (found := await self.read()).record(found.snapshot(), {})
-        subjects = subjects_of(self.observed.app.tables(), lambda key: 0)
+        subjects = subjects_of(self.observed.app.seen(), lambda key: 0)
         return verification.wrong_number(record, subjects["weather"], times)
 
     def hang(self) -> Callable[[], None]:

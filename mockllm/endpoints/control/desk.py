@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -13,8 +13,7 @@ from mockllm.endpoints.control.request import ControlRequest
 from mockllm.engine.asking import begin
 from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.engine.engine import Engine
-from mockllm.engine.mocks import Table
-from mockllm.engine.views import Views
+from mockllm.engine.views import Seen, Views
 from mockllm.errors import RequestError
 from mockllm.limits import KIB
 from mockllm.observers.calls import Call
@@ -46,7 +45,7 @@ class MockedServer(Protocol):
     @property
     def current_session(self) -> str: ...
     def time(self) -> float: ...
-    def tables(self, session: str | None = None) -> Iterable[Table]: ...
+    def seen(self, session: str | None = None) -> Iterator[Seen]: ...
 
 
 class Calls(Protocol):

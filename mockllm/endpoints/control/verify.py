@@ -125,15 +125,14 @@ def verify(desk: Desk, asked: ControlRequest) -> Decision | Question:
     _ = desk.calls  # or nothing can be told
     if wanted.assert_ in ("no_unmatched", "credential"):
         return desk.verify(session, lambda record: _judge(record, wanted, []))
-    tables = [*desk.server.tables(session)]
+    seen, again = desk.server.seen(session), desk.server.seen(session)
 
     def find_sources() -> Sequence[ScriptedSource]:
-        sources = (table.sources[rule.index] for table in tables for rule in table.index.rules)
-        return [each for each in sources if isinstance(each, ScriptedSource)]
+        return [each.source for each in seen if isinstance(each.source, ScriptedSource)]
 
     def compare(answered: Answered) -> Decision | Question:
         def find() -> Sequence[Subject]:
-            return _subjects(desk, wanted, session, subjects_of(tables, answered))
+            return _subjects(desk, wanted, session, subjects_of(again, answered))
 
         def verify(subjects: Sequence[Subject]) -> Decision | Question:
             return desk.verify(

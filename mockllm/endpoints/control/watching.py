@@ -120,16 +120,13 @@ class _Miss(NamedTuple):
 def _search(desk: Desk, asked: ControlRequest, call: Call) -> Pieces[Decision]:
     session = call.session if asked.scope() is None else asked.scope()
     nearest: list[_Miss] = []
-    place = 0
-    for table in desk.server.tables(session or ""):
-        for rule in table.index.rules:
-            place += 1
-            compared = call.compare(table.api.name, rule)
-            if compared is not None and compared[1] is not None:
-                nearest.append(_Miss(-compared[0], place, rule))
-            if place % RULES_AT_ONCE == 0:
-                nearest = sorted(nearest, key=lambda miss: miss[:2])[:MAX_MISSES]
-                yield False
+    for place, (api, rule, _) in enumerate(desk.server.seen(session), 1):
+        compared = call.compare(api, rule)
+        if compared is not None and compared[1] is not None:
+            nearest.append(_Miss(-compared[0], place, rule))
+        if place % RULES_AT_ONCE == 0:
+            nearest = sorted(nearest, key=lambda miss: miss[:2])[:MAX_MISSES]
+            yield False
     nearest = sorted(nearest, key=lambda miss: miss[:2])[:MAX_MISSES]
     wanted = {id_of(miss.rule) for miss in nearest}
     known = {each.id: each for each in see_mocks(desk, session or None) if each.id in wanted}
