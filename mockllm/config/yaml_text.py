@@ -23,6 +23,8 @@ MAX_DEPTH = 1024  # levels, as in JSON
 MAX_REPEATED = 1_000_000
 """Maximum number of values that aliases repeat; a text counts one more for every 64 characters. A
 million take a second and 100 MB."""
+MAX_BITS = 64  # of a whole number
+MAX_NUMBER = 400  # characters of a number that JSON does not write so, such as 12:30:45
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if it was built
 _TEXT_TAG = "tag:yaml.org,2002:str"
@@ -255,11 +257,15 @@ class _Builder:
             case float() if not math.isfinite(value):
                 message = f"{text} is not a number of JSON; write a finite one or null"
                 self._remark(event, message, is_of_value=True)
-            case bool() if len(self._path()) > 1:
+            case bool() if len(self._open) > 1:
                 self._remark_surprise(event, text, value)
                 return value
             case bool():  # a setting of the server
                 return value
+            case int() if value.bit_length() > MAX_BITS:
+                if not is_key:
+                    self._remark_range(event)
+                    return 0
             case int() | float():
                 if not is_key:
                     self._remark_surprise(event, text, value)
@@ -273,8 +279,11 @@ class _Builder:
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
-            self._remark(event, "the number is out of range", is_of_value=True)
+            self._remark_range(event)
             return 0
+
+    def _remark_range(self, event: Any) -> None:
+        self._remark(event, "the number is out of range", is_of_value=True)
 
     def _remark_surprise(self, event: Any, text: str, value: Any) -> None:
         read = str(value).lower()
@@ -326,6 +335,8 @@ def _resolved(text: str) -> Any:
     tag: str = _CONSTRUCTOR.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]  # the stubs have no types
     if tag == _TEXT_TAG or tag.endswith((":value", ":merge")):
         return text
+    if len(text) > MAX_NUMBER and tag.endswith((":int", ":float")):
+        return 1 << MAX_BITS  # to read it takes the square of its length
     try:
         return _CONSTRUCTOR.yaml_constructors[tag](_CONSTRUCTOR, yaml.ScalarNode(tag, text))
     except (ValueError, OverflowError):  # such as the date 2024-99-99

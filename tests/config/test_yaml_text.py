@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from mockllm.config import yaml_text
 from mockllm.config.source_text import MAX_REMARKS, SourceError
 from mockllm.errors import Severity
+from tests.support.work import count_work
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x85\ufeff"), max_size=20)
 TEXTS = TEXTS.filter(lambda text: re.fullmatch(r"[-0-9.]+[eE].*", text) is None)
@@ -68,6 +70,7 @@ class TestProperties:
         ("e: {<<: [{a: 1, b: 1}, {a: 2, c: 2}], b: 3}", {"e": {"a": 1, "c": 2, "b": 3}}),
         ("require_auth: no", {"require_auth": False}),
         ("--- \na: 1\n...\n", {"a": 1}),
+        ("? 0x" + "f" * 5000 + "\n: 1", {"0x" + "f" * 5000: 1}),
     ],
 )
 def test_a_value_is_that_of_json(text: str, data: Any) -> None:
@@ -100,6 +103,11 @@ def test_a_value_is_that_of_json(text: str, data: Any) -> None:
         ),
         ("a: 0777", "warning: line 1 column 4: YAML reads 0777 as 511; write 511, or '0777' in"),
         ("a: 12:30:45", "warning: line 1 column 4: YAML reads 12:30:45 as 45045; write 45045"),
+        ("a: 0x" + "f" * 17, "error: line 1 column 4: the number is out of range"),
+        ("a: 0x" + "f" * 5000, "error: line 1 column 4: the number is out of range"),
+        ("a: 1" + ":10" * 5000, "error: line 1 column 4: the number is out of range"),
+        ("a: -0b1" + "0" * 20_000, "error: line 1 column 4: the number is out of range"),
+        ("a: 1" + ":10" * 5000 + ".5", "error: line 1 column 4: the number is out of range"),
     ],
 )
 def test_what_json_does_not_have_is_told_with_its_place(text: str, remark: str) -> None:
@@ -158,3 +166,13 @@ def test_a_billion_laughs_are_refused() -> None:
 
 def test_few_of_many_remarks_are_kept() -> None:
     assert len(remarks("\n".join(["a: 1"] * 500))) == MAX_REMARKS
+
+
+def test_the_depth_of_a_value_costs_nothing_more_once_enough_is_told() -> None:
+    def work(depth: int) -> Iterator[bool]:
+        yaml_text.load("a: " + "[" * depth + "yes, " * 5_000 + "no" + "]" * depth)
+        yield False
+
+    flat, deep = (count_work(work(depth))[0] for depth in (10, 300))
+
+    assert deep < 2 * flat
