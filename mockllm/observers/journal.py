@@ -101,7 +101,7 @@ class Journal:
         # of the server
         self._let_go = let_go
         self._max_entries = max_entries
-        self._most_entries = max_entries + min(DROPPED_AT_ONCE, max_entries // 8)
+        self._drop_above = max_entries + min(DROPPED_AT_ONCE, max_entries // 8)
         self._max_bytes = max_bytes
         self._max_body = max_body
         self._epoch = epoch
@@ -109,7 +109,7 @@ class Journal:
         self._next_number = next_number or count(1).__next__
         # of the requests
         self._entries: deque[AnyKept] = deque()
-        """In the order of their numbers, up to `_most_entries`."""
+        """In the order of their numbers, up to `_drop_above`."""
         self._by_session: dict[str, deque[AnyKept]] = {}
         """The same of each session, so that reading one costs nothing for the others: those with
         numbers of at most `_indexed`."""
@@ -156,7 +156,7 @@ class Journal:
         noted = (request, cost, number, session, reply.status, match, started, decided)
         self._entries.append(noted)
         self._bytes = total = self._bytes + cost
-        if total > self._max_bytes or len(self._entries) > self._most_entries:
+        if total > self._max_bytes or len(self._entries) > self._drop_above:
             self._drop_oldest()
         if self.listeners:
             self._notify()
@@ -358,7 +358,7 @@ class Journal:
         room."""
         self._entries.append(kept)
         self._bytes += kept[COST]
-        if len(self._entries) > self._most_entries or self._bytes > self._max_bytes:
+        if len(self._entries) > self._drop_above or self._bytes > self._max_bytes:
             self._drop_oldest()
 
     def _fill(self, found: Iterable[AnyKept]) -> None:
