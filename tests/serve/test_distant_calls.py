@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from tests.support.processes import until
 from tests.support.redis_servers import (
     RedisServer,
     needs_redis,
-    new_prefix,
     shared_client,
     shared_server,
 )
@@ -37,22 +35,10 @@ def _be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def prefix() -> str:
-    return new_prefix().strip(":")
-
-
-@pytest.fixture
 async def servers(prefix: str) -> AsyncIterator[Servers]:
     servers = Servers(RedisAddress("127.0.0.1", shared_server().port, prefix=prefix))
     yield servers
     await servers.stop()
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    """A Redis that the test may stop."""
-    with closing(RedisServer()) as server:
-        yield server
 
 
 async def texts(worker: Worker, query: str = "") -> list[str]:

@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any, cast
 
@@ -44,7 +44,6 @@ from tests.support.processes import until
 from tests.support.redis_servers import (
     RedisServer,
     needs_redis,
-    new_prefix,
     shared_client,
     shared_server,
 )
@@ -188,22 +187,10 @@ def _beat_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def prefix() -> str:
-    return new_prefix().strip(":")
-
-
-@pytest.fixture
 async def servers(prefix: str) -> AsyncIterator[Servers]:
     servers = Servers(RedisAddress("127.0.0.1", shared_server().port, prefix=prefix))
     yield servers
     await servers.stop()
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    """A Redis that the test may stop."""
-    with contextlib.closing(RedisServer()) as server:
-        yield server
 
 
 @pytest.fixture

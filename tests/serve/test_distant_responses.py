@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import closing
 from itertools import count
 from typing import Any
 
@@ -38,7 +37,6 @@ from tests.support.processes import until
 from tests.support.redis_servers import (
     RedisServer,
     needs_redis,
-    new_prefix,
     shared_client,
     shared_server,
 )
@@ -156,22 +154,10 @@ def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def prefix() -> str:
-    return new_prefix().strip(":")
-
-
-@pytest.fixture
 async def servers(prefix: str) -> AsyncIterator[Servers]:
     servers = Servers(RedisAddress("127.0.0.1", shared_server().port, prefix=prefix))
     yield servers
     await servers.stop()
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    """A Redis that the test may stop."""
-    with closing(RedisServer()) as server:
-        yield server
 
 
 # --- Finding --------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -63,13 +63,6 @@ STOPPED = 2.0  # seconds
 @pytest.fixture(autouse=True)
 def _beat_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_store, "BEAT", 0.01)
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    """A server that the test may stop."""
-    with contextlib.closing(RedisServer()) as server:
-        yield server
 
 
 @pytest.fixture
