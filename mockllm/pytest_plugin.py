@@ -12,31 +12,25 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from uuid import uuid4
 
 import pytest
 
 if TYPE_CHECKING:
-    from mockllm.client.calls import RemoteCall
     from mockllm.client.control import RemoteSession
     from mockllm.client.suite import Suite
     from mockllm.engine.building import ConfigSource
-    from mockllm.observers.calls import Call
     from mockllm.serve.embedded import Server
+    from mockllm.serve.run_servers import RunServers
     from mockllm.serve.session import AnySession, BaseURLs
 
 MARKER = "llm_server"
 SECTION = "requests to llm_server"
 KEY = "mockllm"  # an API key: clients refuse to start without one
-MAX_SERVERS = 8  # of tests with a configuration of their own, kept for the next one with the same
 MAX_STRAGGLERS = 20  # requests that are listed at the end of the run
-MAX_NAME = 80  # characters of a test's name in that of its session
 _KEEPS = (
     "the mocks that are there are kept, and nothing is known of its requests unless it has "
     "--control, and its token is in MOCKLLM_CONTROL_TOKEN"
@@ -172,106 +166,14 @@ def _stragglers(config: pytest.Config) -> list[str]:
 # --- Fixtures -------------------------------------------------------------------------------------
 
 
-class _Servers:
-    """The servers of the run: one for each configuration and strictness that a test asks for."""
-
-    def __init__(self, default: ConfigSource, stragglers: list[str]) -> None:
-        self._default = default
-        self._stragglers = stragglers
-        self._started: dict[tuple[str, bool, bool], Server] = {}
-        self._numbers = count(1)
-
-    def get(self, settings: MarkerArguments) -> Server:
-        """Return the server for a test, started."""
-        from mockllm.serve.embedded import Server
-
-        source = self._default if settings.config is None else settings.config
-        strict, control = settings.strict_requests, settings.control
-        key = (_key_of(source), strict, control)
-        server = self._started.get(key)
-        if server is None:
-            server = Server(source, strict_requests=strict, quick_retries=True, control=control)
-            mistakes = _start(server)
-            if mistakes:
-                _refuse(mistakes)
-            self._started[key] = server
-            self._stop_some()
-        return server
-
-    def name_session(self, test: str) -> str:
-        """Return a name for the session of a test that no other has."""
-        return _session_name(test, str(next(self._numbers)))
-
-    def end(self, session: AnySession) -> None:
-        """End the session of a test, and note the gates at which answers of it are still held."""
-        self._stragglers += _held_lines(session.name, session._end_current())
-
-    def _stop_some(self) -> None:
-        """Stop the oldest servers beyond `MAX_SERVERS`, but not that of the run."""
-        own = [key for key in self._started if key != (_key_of(self._default), False, False)]
-        for key in own[:-MAX_SERVERS]:
-            self._stop(self._started.pop(key))
-
-    def stop(self) -> None:
-        """Stop all servers."""
-        while self._started:
-            self._stop(self._started.popitem()[1])
-
-    def _stop(self, server: Server) -> None:
-        """Stop a server, and note the requests of tests that had ended."""
-        server.stop()
-        self._stragglers += [_late_line(call) for call in server.calls if call.is_late]
-
-
-def _start(server: Server) -> str:
-    """Start a server. Returns the mistakes in its configuration, if it has any."""
-    from mockllm.errors import ConfigError
-
-    try:
-        server.start()
-    except ConfigError as exc:
-        return str(exc)
-    return ""
-
-
-def _refuse(mistakes: str) -> NoReturn:
-    """Fail for mistakes in a configuration. Not where they are caught, or pytest would show the
-    frames there too."""
-    pytest.fail(f"llm_server: {mistakes}", pytrace=False)
-
-
-def _session_name(test: str, suffix: str) -> str:
-    return f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', test)[:MAX_NAME]}.{suffix}"
-
-
-def _held_lines(session: str, held: Mapping[str, int]) -> list[str]:
-    """Return the lines about gates at which answers of a session were held at its end."""
-    test = _test_of(session)
-    return [f"{test}: {number} held at gate {gate!r}" for gate, number in sorted(held.items())]
-
-
-def _late_line(call: Call | RemoteCall) -> str:
-    return f"{_test_of(str(call.session))}: {call.method} {call.path}"
-
-
-def _test_of(session: str) -> str:
-    """Return the test of a session, as its name has it."""
-    return session.rpartition(".")[0]
-
-
-def _key_of(source: ConfigSource) -> str:
-    """Return what tells one configuration from others."""
-    if isinstance(source, (str, Path)):
-        return str(Path(source).resolve())
-    return repr(source)
-
-
 @pytest.fixture(scope="session")
-def _llm_servers(pytestconfig: pytest.Config) -> Iterator[_Servers]:
+def _llm_servers(pytestconfig: pytest.Config) -> Iterator[RunServers]:
+    from mockllm.serve.run_servers import RunServers
+
     path = pytestconfig.getoption("llm_server_config")
     if path is None and (written := pytestconfig.getini("llm_server_config")):
         path = pytestconfig.rootpath / written
-    servers = _Servers({} if path is None else path, _stragglers(pytestconfig))
+    servers = RunServers({} if path is None else path, _stragglers(pytestconfig))
     yield servers
     servers.stop()
 
@@ -280,6 +182,7 @@ def _llm_servers(pytestconfig: pytest.Config) -> Iterator[_Servers]:
 def _llm_suite(pytestconfig: pytest.Config) -> Iterator[Suite | None]:
     """The sessions on the server at ``--llm-server-url``; None if only its URLs are known."""
     from mockllm.client.suite import Suite, connect
+    from mockllm.serve.stragglers import late_line
 
     with _told_in_short():
         control = connect(str(pytestconfig.getoption("llm_server_url")))
@@ -290,7 +193,7 @@ def _llm_suite(pytestconfig: pytest.Config) -> Iterator[Suite | None]:
     yield suite
     try:
         with _told_in_short():
-            _stragglers(pytestconfig).extend(map(_late_line, suite.late()))
+            _stragglers(pytestconfig).extend(map(late_line, suite.late()))
     finally:
         suite.close()
 
@@ -302,8 +205,8 @@ def llm_base_url(request: pytest.FixtureRequest) -> str:
     url = request.config.getoption("llm_server_url")
     if url is not None:
         return str(url).rstrip("/")
-    servers: _Servers = request.getfixturevalue("_llm_servers")
-    return servers.get(MarkerArguments()).base_url
+    servers: RunServers = request.getfixturevalue("_llm_servers")
+    return _start(servers, MarkerArguments()).base_url
 
 
 @pytest.fixture
@@ -319,8 +222,8 @@ def llm_server(
         return
     from mockllm.serve.session import AsyncSession, Session
 
-    servers: _Servers = request.getfixturevalue("_llm_servers")
-    server = servers.get(settings)
+    servers: RunServers = request.getfixturevalue("_llm_servers")
+    server = _start(servers, settings)
     name = servers.name_session(request.node.name)
     server.use_session(name)
     kind = AsyncSession if _is_async(request) else Session
@@ -369,6 +272,27 @@ def _settings_of(item: Any) -> MarkerArguments:
     return MarkerArguments(**given)
 
 
+def _refuse(mistakes: str) -> NoReturn:
+    """Fail for mistakes in a configuration. Not where they are caught, or pytest would show the
+    frames there too."""
+    pytest.fail(f"llm_server: {mistakes}", pytrace=False)
+
+
+def _start(servers: RunServers, settings: MarkerArguments) -> Server:
+    """Return the server for a test, or fail the test for the mistakes in its configuration."""
+    from mockllm.errors import ConfigError
+
+    try:
+        return servers.get(
+            settings.config,
+            strict_requests=settings.strict_requests,
+            control=settings.control,
+        )
+    except ConfigError as exc:
+        mistakes = str(exc)
+    _refuse(mistakes)
+
+
 def _is_async(request: pytest.FixtureRequest) -> bool:
     """Return True if the test runs in an event loop."""
     return inspect.iscoroutinefunction(getattr(request, "function", None))
@@ -378,13 +302,15 @@ def _elsewhere(
     request: pytest.FixtureRequest, settings: MarkerArguments
 ) -> Iterator[RemoteSession | BaseURLs]:
     """Yield a session of its own on a server that runs elsewhere."""
+    from mockllm.serve.stragglers import held_lines, session_name
+
     suite: Suite | None = request.getfixturevalue("_llm_suite")
     if suite is None:
         url = str(request.config.getoption("llm_server_url")).rstrip("/")
         yield _only_urls(url, settings, request.node.name)
         return
     lists = {} if settings.config is None else _lists_of(settings.config)
-    test = _session_name(request.node.name, "")[:-1]
+    test = session_name(request.node.name, "")[:-1]
     strict = settings.strict_requests
     with _told_in_short():
         session = suite.begin(test, awaits=_is_async(request), strict_requests=strict)
@@ -399,7 +325,7 @@ def _elsewhere(
         if _USED in request.node.stash:
             del request.node.stash[_USED]
         with _told_in_short():
-            _stragglers(request.config).extend(_held_lines(session.name, suite.end(session)))
+            _stragglers(request.config).extend(held_lines(session.name, suite.end(session)))
 
 
 @contextmanager
@@ -435,6 +361,7 @@ def _lists_of(config: ConfigSource) -> Mapping[str, Any]:
 def _only_urls(url: str, settings: MarkerArguments, test: str) -> BaseURLs:
     """Return the base URLs of a session of its own on a server that runs elsewhere."""
     from mockllm.serve.session import BaseURLs
+    from mockllm.serve.stragglers import session_name
 
     if settings.config is not None:
         pytest.skip(f"with --llm-server-url, {_KEEPS}: the test has a config of its own")
@@ -442,7 +369,7 @@ def _only_urls(url: str, settings: MarkerArguments, test: str) -> BaseURLs:
     class Elsewhere(BaseURLs):
         """A server that runs elsewhere: only its URLs are known."""
 
-        base_url = f"{url}/session/{_session_name(test, uuid4().hex)}"
+        base_url = f"{url}/session/{session_name(test, uuid4().hex)}"
 
         def __getattr__(self, name: str) -> Any:
             raise AttributeError(f"no {name!r} with --llm-server-url: {_KEEPS}")
