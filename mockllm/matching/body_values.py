@@ -87,6 +87,11 @@ class ValueTest(ABC):
         """True if it has a regular expression."""
         return False
 
+    @property
+    def weight(self) -> int:
+        """Roughly the time to test a value; 1 for one comparison."""
+        return 1
+
     def effort(self, value: Any) -> int:
         """Return about how many nanoseconds it takes at most to test `value`."""
         return PER_TEXT + PER_CHARACTER * (len(value) if isinstance(value, str) else 0)
@@ -150,6 +155,10 @@ class ValueText(ValueTest):
     def is_slow(self) -> bool:
         return self.test.is_slow
 
+    @property
+    def weight(self) -> int:
+        return self.test.weight
+
     def effort(self, value: Any) -> int:
         return self.test.effort(len(value)) if isinstance(value, str) else PER_TEXT
 
@@ -162,18 +171,31 @@ class _Several(ValueTest):
     """Several tests at once, and what is the same whichever of them a value has to pass."""
 
     tests: tuple[ValueTest, ...]
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Hash the tests once, of which there may be 10,000."""
+        object.__setattr__(self, "_hash", hash((type(self), self.tests)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def is_slow(self) -> bool:
         return any(test.is_slow for test in self.tests)
 
+    @property
+    def weight(self) -> int:
+        return sum(test.weight for test in self.tests)
+
     def effort(self, value: Any) -> int:
         return sum(test.effort(value) for test in self.tests)
 
 
-@dataclass(frozen=True, slots=True)
 class AnyValue(_Several):
     """The value passes one of `tests`."""
+
+    __slots__ = ()
 
     def passes(self, value: Any) -> bool:
         return any(test.passes(value) for test in self.tests)
@@ -191,9 +213,10 @@ class AnyValue(_Several):
         return "one of: " + "; ".join(map(str, self.tests))
 
 
-@dataclass(frozen=True, slots=True)
 class AllValues(_Several):
     """The value passes all `tests`; any value passes if there are none."""
+
+    __slots__ = ()
 
     def passes(self, value: Any) -> bool:
         return all(test.passes(value) for test in self.tests)
@@ -247,6 +270,10 @@ class BodyHas(Predicate):
         if known or (known is None and any(map(self.test.passes, values))):
             return None
         return Difference(ONLY_REQUEST, partial(self._reason, values))
+
+    @property
+    def extent(self) -> int:
+        return 1 if self.test is None else self.test.weight
 
     @property
     def is_slow(self) -> bool:

@@ -40,7 +40,8 @@ from mockllm.prompt import Prompt
 
 MAX_CHECKED = 4
 """Rules that are checked one by one rather than looked up: a look-up takes as long."""
-PER_RULE = 2_000  # nanoseconds to check a rule, beside its texts
+PER_RULE = 2_000  # nanoseconds to check a rule by a predicate, beside its texts
+PER_VISIT = 500  # nanoseconds to visit a node, beside its rules
 PER_READ = 3_000  # nanoseconds to read what a rule depends on
 PER_ENTRY = 10_000  # nanoseconds to find the look-ups of a rule
 PER_FILED = 2_000  # nanoseconds to file a rule under a key
@@ -48,9 +49,14 @@ PER_NODE = 5_000  # nanoseconds to make the node of a key
 PER_KEY = 1_500  # nanoseconds to add a key to a look-up
 PER_NEAR_MISS = 1_000  # nanoseconds to file a rule for near misses
 PER_MEASURED = 1_000  # nanoseconds to count a rule
+MAX_CONDITIONS = 1_000  # of a rule that is decided without a pause: 1 to 3 ms
+MAX_BRANCHES = 1_000  # of an index in which rules are found without a pause
 MAX_SMALL = 16 * 1024  # bytes of a body that has few texts
 MAX_PLAIN = 64 * 1024  # bytes of a plain body of which only the last words are looked at
 MAX_RULE_BYTES = 1_000_000  # bytes of a body times rules; if all rules occur in all of it, some ms
+MIN_SEARCHED = 200
+"""Bytes of a body that take no longer to search than it takes to check a rule: at most 5,000 are
+checked without a pause, in 5 ms."""
 _OF_LAST_WORDS = frozenset({*Subject.USER.value.readings, *Subject.LAST_USER.value.readings})
 """Readings of which those of a plain prompt take no longer than to look at a few messages."""
 MAX_DEPTH = 10
@@ -112,8 +118,9 @@ class RuleIndex:
         self.stateful = False
         """True if some rule has state."""
         self.is_slow = False
-        """True if some condition is (`Predicate.is_slow`)."""
+        """True if some condition is (`Predicate.is_slow`), or if there are many in a rule."""
         for rule in self.rules:
+            self.is_slow = self.is_slow or rule.extent > MAX_CONDITIONS
             self.stateful = self.stateful or rule.stateful
             for predicate in rule.predicates:
                 names.update(dict.fromkeys(predicate.header_names))
@@ -153,8 +160,9 @@ class RuleIndex:
         return self.is_slow or size > (self.max_plain if is_plain else self.max_quick)
 
     def _measure(self) -> None:
-        """Determine the sizes of `takes_long`."""
+        """Determine what `takes_long` returns."""
         root = self._root
+        self.is_slow = self.is_slow or len(root.branches) > MAX_BRANCHES
         self._branches = [
             (family, len(branch.nodes), max(sum(1 for _ in node.rules()) for node in branch.nodes))
             for family, branch in zip(root.families, root.branches, strict=True)
@@ -214,7 +222,8 @@ def largest_quick(indices: Sequence[RuleIndex], largest: int) -> int:
     are searched, considering how many rules of all `indices` one request can find."""
 
     def takes_long(size: int) -> bool:
-        return size * sum(index.count_found(size) for index in indices) > MAX_RULE_BYTES
+        found = sum(index.count_found(size) for index in indices)
+        return max(size, MIN_SEARCHED) * found > MAX_RULE_BYTES
 
     if not takes_long(largest):  # as nearly always
         return largest
@@ -369,14 +378,21 @@ class _Search:
         self._effort = effort
         self._twins = twins
         self._last: int | None = None  # index of the first one found without state and twins
+        self._failed: set[int] = set()  # the indices of rules that were found not to match
         self.matching: dict[int, Rule] = {}
 
     def visit(self, node: _Node) -> Iterator[bool]:
         """Search a node and those below it."""
+        if self._effort.is_much(PER_VISIT):
+            yield False
         for rule, unchecked in node.checked:
             if self._is_behind(rule.index):
                 break
-            if (yield from self._matches(unchecked)):
+            if rule.index in self._failed:  # in another node
+                continue
+            if not (yield from self._matches(unchecked)):
+                self._failed.add(rule.index)
+            else:
                 self.matching[rule.index] = rule
                 if not rule.stateful and rule.index not in self._twins:
                     self._last = rule.index
@@ -392,11 +408,13 @@ class _Search:
 
     def _matches(self, predicates: Sequence[Predicate]) -> Pieces[bool]:
         for predicate in predicates:
-            yield from predicate.decide_in_pieces(self._prompt, self._headers, self._effort)
-            if predicate.difference(self._prompt, self._headers) is not None:
+            difference = yield from predicate.difference_in_pieces(
+                self._prompt, self._headers, self._effort
+            )
+            if self._effort.is_much(PER_RULE):
+                yield False
+            if difference is not None:
                 return False
-        if self._effort.is_much(PER_RULE):
-            yield False
         return True
 
 

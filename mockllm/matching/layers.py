@@ -94,7 +94,9 @@ class LayeredIndex:
             miss = yield from layer.search_nearest_miss(prompt, headers, effort)
             if miss is None:
                 continue
-            difference = miss.rule.difference(prompt, headers, closer_than=0)
+            difference = yield from miss.rule.difference_in_pieces(
+                prompt, headers, effort, closer_than=0
+            )
             if difference is not None and difference.closeness > closest:
                 nearest, closest = miss, difference.closeness
         return nearest

@@ -6,22 +6,37 @@ does not hold, and its negation does not hold either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from mockllm.matching.closeness import ONLY_REQUEST
 from mockllm.matching.effort import Effort
 from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
+
+PER_CONDITION = 1_000  # nanoseconds to look at a condition, beside its texts
 
 
 @dataclass(frozen=True, slots=True)
 class _Several(Predicate):
-    """Several conditions at once, and what is the same whichever of them have to hold."""
+    """Several conditions at once, and what is the same whichever of them have to hold. There may be
+    10,000, so what depends on all of them is found once."""
 
     conditions: tuple[Predicate, ...]
+    extent: int = field(init=False, repr=False, compare=False)
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Count and hash the conditions."""
+        object.__setattr__(self, "extent", 1 + sum(each.extent for each in self.conditions))
+        object.__setattr__(self, "_hash", hash((type(self), self.conditions)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def header_names(self) -> tuple[bytes, ...]:
@@ -46,17 +61,49 @@ class _Several(Predicate):
         for condition in self.conditions:
             yield from condition.decide_in_pieces(prompt, headers, effort)
 
-
-@dataclass(frozen=True, slots=True)
-class AllOf(_Several):
-    """All `conditions` hold; so does a list of none."""
-
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
-        undecided: Difference | None = None
+        return self._together(
+            condition.difference(prompt, headers, closer_than=closer_than)
+            for condition in self.conditions
+        )
+
+    def difference_in_pieces(
+        self, prompt: Prompt, headers: Headers, effort: Effort, *, closer_than: int = DECIDE
+    ) -> Pieces[Difference | None]:
+        found: list[Difference | None] = []
         for condition in self.conditions:
-            difference = condition.difference(prompt, headers, closer_than=closer_than)
+            difference = yield from condition.difference_in_pieces(
+                prompt, headers, effort, closer_than=closer_than
+            )
+            found.append(difference)
+            if self._is_decisive(difference):
+                break
+            if effort.is_much(PER_CONDITION):
+                yield False
+        return self._together(found)
+
+    @abstractmethod
+    def _together(self, differences: Iterable[Difference | None]) -> Difference | None:
+        """Return the difference, given those of the conditions up to the first that is decisive."""
+
+    @abstractmethod
+    def _is_decisive(self, difference: Difference | None) -> bool:
+        """Return True if no further condition matters."""
+
+
+class AllOf(_Several):
+    """All `conditions` hold; so does a list of none."""
+
+    __slots__ = ()
+
+    def _is_decisive(self, difference: Difference | None) -> bool:
+        return difference is not None and not difference.undecided
+
+    def _together(self, differences: Iterable[Difference | None]) -> Difference | None:
+        undecided: Difference | None = None
+        for difference in differences:
             if difference is None:
                 continue
             if not difference.undecided:
@@ -69,17 +116,18 @@ class AllOf(_Several):
         return all(any(each.covers(one) for one in implied) for each in self.conditions)
 
 
-@dataclass(frozen=True, slots=True)
 class AnyOf(_Several):
     """One of `conditions` holds; of none, none does."""
 
-    def difference(
-        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
-    ) -> Difference | None:
+    __slots__ = ()
+
+    def _is_decisive(self, difference: Difference | None) -> bool:
+        return difference is None
+
+    def _together(self, differences: Iterable[Difference | None]) -> Difference | None:
         nearest = Difference(0, lambda: "an 'any_of' of nothing holds for no request")
         undecided = False
-        for condition in self.conditions:
-            difference = condition.difference(prompt, headers, closer_than=closer_than)
+        for difference in differences:
             if difference is None:
                 return None
             undecided = undecided or difference.undecided
@@ -123,10 +171,23 @@ class Not(Predicate):
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
-        difference = self.condition.difference(prompt, headers)
+        return self._opposite(self.condition.difference(prompt, headers))
+
+    def difference_in_pieces(
+        self, prompt: Prompt, headers: Headers, effort: Effort, *, closer_than: int = DECIDE
+    ) -> Pieces[Difference | None]:
+        return self._opposite(
+            (yield from self.condition.difference_in_pieces(prompt, headers, effort))
+        )
+
+    def _opposite(self, difference: Difference | None) -> Difference | None:
         if difference is None:
             return Difference(ONLY_REQUEST, lambda: f"what must not hold does: {self.words}")
         return difference if difference.undecided else None
+
+    @property
+    def extent(self) -> int:
+        return self.condition.extent
 
     @property
     def is_slow(self) -> bool:

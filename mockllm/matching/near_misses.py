@@ -174,9 +174,10 @@ class _Search:
             if work > self._work and self._nearest is not None:
                 continue
             self._work -= work
-            yield from rule.decide_in_pieces(self._prompt, self._headers, self._effort)
             least = self._least(rule)
-            difference = rule.difference(self._prompt, self._headers, closer_than=least - 1)
+            difference = yield from rule.difference_in_pieces(
+                self._prompt, self._headers, self._effort, closer_than=least - 1
+            )
             if difference is not None and difference.closeness >= least:
                 self._nearest, self._closest = (rule, difference), difference.closeness
                 self._index = rule.index

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mockllm.matching.effort import Effort
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 
 Headers = Mapping[bytes, bytes]
@@ -101,6 +102,18 @@ class Predicate(ABC):
         """Do what takes long in `difference`, with pauses, and keep the result with `prompt`, so
         that `difference` takes little time."""
         return iter(())
+
+    def difference_in_pieces(
+        self, prompt: Prompt, headers: Headers, effort: Effort, *, closer_than: int = DECIDE
+    ) -> Pieces[Difference | None]:
+        """Do what `difference` does, with pauses."""
+        yield from self.decide_in_pieces(prompt, headers, effort)
+        return self.difference(prompt, headers, closer_than=closer_than)
+
+    @property
+    def extent(self) -> int:
+        """The number of conditions that it consists of."""
+        return 1
 
     def is_decided(self, prompt: Prompt) -> bool:
         """Return True if it was decided in pieces whether the condition holds."""

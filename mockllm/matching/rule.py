@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mockllm.matching.closeness import NOTHING_HOLDS
 from mockllm.matching.effort import Effort
 from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
+
+PER_PREDICATE = 500  # nanoseconds to look at a predicate, beside its texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +46,27 @@ class Rule:
         for place, predicate in enumerate(self.predicates):
             difference = predicate.difference(prompt, headers, closer_than=closer_than)
             if difference is not None:
-                if place == 0 and not predicate.on_message:
-                    return difference._replace(closeness=NOTHING_HOLDS)
-                return difference
+                return _of_rule(difference, place, predicate)
         return None
 
-    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
-        """Do what takes long in `difference`, with pauses (`Predicate.decide_in_pieces`)."""
-        for predicate in self.predicates:
-            yield from predicate.decide_in_pieces(prompt, headers, effort)
-            if prompt.verdicts is not None and prompt.verdicts.get(predicate) is False:
-                break
+    def difference_in_pieces(
+        self, prompt: Prompt, headers: Headers, effort: Effort, *, closer_than: int = DECIDE
+    ) -> Pieces[Difference | None]:
+        """Do what `difference` does, with pauses."""
+        for place, predicate in enumerate(self.predicates):
+            difference = yield from predicate.difference_in_pieces(
+                prompt, headers, effort, closer_than=closer_than
+            )
+            if difference is not None:
+                return _of_rule(difference, place, predicate)
+            if effort.is_much(PER_PREDICATE):
+                yield False
+        return None
+
+    @property
+    def extent(self) -> int:
+        """The number of conditions that the predicates consist of."""
+        return sum(predicate.extent for predicate in self.predicates)
 
     def work(self, prompt: Prompt) -> int:
         """Return roughly how many characters `difference` compares."""
@@ -67,3 +79,10 @@ class Rule:
             any(predicate.covers(implied) for implied in later.predicates)
             for predicate in self.predicates
         )
+
+
+def _of_rule(difference: Difference, place: int, predicate: Predicate) -> Difference:
+    """Return the difference from a rule whose first unmet predicate is at this place in it."""
+    if place == 0 and not predicate.on_message:
+        return difference._replace(closeness=NOTHING_HOLDS)
+    return difference

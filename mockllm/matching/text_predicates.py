@@ -64,6 +64,8 @@ class TextIs(Predicate):
         texts, test = prompt.once(reading.tested), self.test
         if self._is_so(prompt, texts):
             return None
+        if closer_than >= DECIDE:  # 3,000 tests take a second to measure
+            return Difference(RIGHT_KIND, partial(self._reason, texts))
         if not reading.on_message:
             return Difference(
                 ONLY_REQUEST + _likeness(test, texts, prompt), partial(self._reason, texts)
@@ -82,6 +84,10 @@ class TextIs(Predicate):
     @property
     def is_slow(self) -> bool:
         return self.test.is_slow
+
+    @property
+    def extent(self) -> int:
+        return self.test.weight
 
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
         texts = prompt.once(self.subject.value.tested)
@@ -170,6 +176,10 @@ class MessageIs(Predicate):
     @property
     def is_slow(self) -> bool:
         return self.test is not None and self.test.is_slow
+
+    @property
+    def extent(self) -> int:
+        return 1 if self.test is None else self.test.weight
 
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
         if self.is_decided(prompt):
@@ -266,6 +276,9 @@ class ResultIs(Predicate):
             )
         assert self.text is not None  # else one of them would be right
         nearest, closest = of_call[0][1], 0
+        if closer_than >= DECIDE:
+            reason = partial(self._text_reason, self.text, nearest)
+            return Difference(RIGHT_KIND, reason, undecided=undecided)
         above = max(0, closer_than - RIGHT_KIND)
         for _, texts in of_call:
             close = _closeness(self.text, texts, max(above, closest), prompt)
@@ -313,6 +326,11 @@ class ResultIs(Predicate):
         return any(
             each is not None and each.is_slow for each in (self.text, self.name, self.call_id)
         )
+
+    @property
+    def extent(self) -> int:
+        tests = (self.text, self.name, self.call_id)
+        return 1 + sum(each.weight for each in tests if each is not None)
 
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
         if self.is_decided(prompt):

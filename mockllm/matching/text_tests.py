@@ -11,14 +11,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from mockllm.matching.effort import MAX_TEXT_AT_ONCE, PER_CHARACTER, PER_TEXT, Effort, is_in_pieces
+from mockllm.matching.effort import (
+    MAX_EFFORT,
+    MAX_TEXT_AT_ONCE,
+    PER_CHARACTER,
+    PER_TEXT,
+    Effort,
+    is_in_pieces,
+)
 from mockllm.matching.folding import MAX_FOLDED, explain_overlooked
 from mockllm.matching.folding import fold as without_overlooked
 from mockllm.matching.readings import Folded
 from mockllm.matching.texts import common_prefix, longest_start_within, quote
-from mockllm.pieces import Pieces
+from mockllm.pieces import Pieces, finish
 
 MAX_HINTED = 128 * 1024  # characters of a text that is searched for a remedy
 Fold = Callable[[str], str]
@@ -104,8 +111,9 @@ def passes_in_pieces(
     """Return True if one of `texts` passes, with pauses."""
     fold = folded.fold
     for text in texts:
-        if len(text) > MAX_TEXT_AT_ONCE:
-            if test.folds:
+        is_long = len(text) > MAX_TEXT_AT_ONCE
+        if is_long or test.effort(len(text)) > MAX_EFFORT:
+            if is_long and test.folds:
                 yield from folded.fold_in_pieces(text, effort)
             if (yield from test.passes_in_pieces(text, fold, effort)):
                 return True
@@ -126,6 +134,13 @@ class Comparison(TextTest):
 
     value: str
     ignores_case: bool = False
+    compared: str = field(init=False, repr=False, compare=False)
+    """`value` as it is compared: folded if case does not matter, which takes 10 ms for 10 MB."""
+
+    def __post_init__(self) -> None:
+        """Fold the value."""
+        compared = self.value.casefold() if self.ignores_case else self.value
+        object.__setattr__(self, "compared", compared)
 
     def passes(self, text: str, fold: Fold = str.casefold) -> bool:
         if self.ignores_case:
@@ -138,11 +153,6 @@ class Comparison(TextTest):
     @property
     def folds(self) -> bool:
         return self.ignores_case
-
-    @property
-    def compared(self) -> str:
-        """`value` as it is compared: folded if case does not matter."""
-        return self.value.casefold() if self.ignores_case else self.value
 
     def _is_implied_by(self, later: TextTest) -> str | None:
         """The value of `later` in the form that this test compares; None if it has none, or if its
@@ -211,6 +221,8 @@ class Contains(Comparison):
     __slots__ = ()
 
     def _holds(self, text: str, value: str) -> bool:
+        if len(value) > MAX_TEXT_AT_ONCE:
+            return finish(is_in_pieces(value, text, Effort()))
         return value in text
 
     def passes_in_pieces(self, text: str, fold: Fold, effort: Effort) -> Pieces[bool]:
@@ -270,9 +282,24 @@ class EndsWith(Comparison):
 
 @dataclass(frozen=True, slots=True)
 class _Several(TextTest):
-    """Several tests at once, and what is the same whichever of them a text has to pass."""
+    """Several tests at once, and what is the same whichever of them a text has to pass. There may
+    be 10,000, so what depends on all of them is found once."""
 
     tests: tuple[TextTest, ...]
+    _hash: int = field(init=False, repr=False, compare=False)
+    _fixed_effort: int = field(init=False, repr=False, compare=False)
+    _effort_per_character: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Add up what the tests take."""
+        fixed = sum(test.effort(0) for test in self.tests)
+        object.__setattr__(self, "_hash", hash((type(self), self.tests)))
+        object.__setattr__(self, "_fixed_effort", fixed)
+        each = sum(test.effort(1) for test in self.tests) - fixed
+        object.__setattr__(self, "_effort_per_character", each)
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def weight(self) -> int:
@@ -287,12 +314,13 @@ class _Several(TextTest):
         return any(test.folds for test in self.tests)
 
     def effort(self, length: int) -> int:
-        return sum(test.effort(length) for test in self.tests)
+        return self._fixed_effort + self._effort_per_character * length
 
 
-@dataclass(frozen=True, slots=True)
 class AllTests(_Several):
     """The text passes all `tests`."""
+
+    __slots__ = ()
 
     def passes(self, text: str, fold: Fold = str.casefold) -> bool:
         return all(test.passes(text, fold) for test in self.tests)
@@ -318,9 +346,10 @@ class AllTests(_Several):
         return " and ".join(map(str, self.tests))
 
 
-@dataclass(frozen=True, slots=True)
 class AnyTest(_Several):
     """The text passes one of `tests`; none if there are no tests."""
+
+    __slots__ = ()
 
     def passes(self, text: str, fold: Fold = str.casefold) -> bool:
         return any(test.passes(text, fold) for test in self.tests)

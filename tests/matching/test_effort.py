@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from mockllm.engine.conditions import CANONICAL
 from mockllm.matching.body_values import AllValues, AnyValue, ValueEquals, ValueText
-from mockllm.matching.effort import MAX_EFFORT, MAX_TEXT_AT_ONCE, Effort, is_in_one
+from mockllm.matching.effort import (
+    MAX_EFFORT,
+    MAX_TEXT_AT_ONCE,
+    Effort,
+    LongSearch,
+    is_in_one,
+    is_in_pieces,
+)
 from mockllm.matching.expressions import Matches
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.layers import LayeredIndex
@@ -36,6 +43,7 @@ from mockllm.prompt import Prompt
 from mockllm.providers.openai.chat import CHAT
 from tests.support.matches import compile_rule
 from tests.support.strategies import ask_chat
+from tests.support.work import count_pauses
 
 Json = dict[str, Any]
 
@@ -202,6 +210,64 @@ def test_a_text_that_is_longer_than_a_piece_is_found() -> None:
         assert not finish(is_in_one(wanted, (f"-{wanted[1:]}{before}",), Effort()))
 
 
+REPEATED = st.builds(
+    lambda parts, end: "".join(text * times for text, times in parts) + end,
+    st.lists(st.tuples(st.text("ab", max_size=4), st.integers(0, 20)), max_size=3),
+    st.text("abc", max_size=6),
+)
+"""Texts with periods, which is where a search may take long."""
+
+
+@given(REPEATED, REPEATED, st.integers(2, 9), st.integers(0, 50))
+def test_a_text_of_many_blocks_is_found_where_another_search_finds_it(
+    wanted: str, text: str, block: int, start: int
+) -> None:
+    for each in (wanted + "a" * (block + 1), text[start : start + 2 * block + 1]):
+        if len(each) > block:
+            found = finish(LongSearch(each, text, Effort(), block).is_found())
+
+            assert found == (each in text)
+            assert finish(LongSearch(each, wanted + each + text, Effort(), block).is_found())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text", "most"),
+    [
+        ("a" * 5_000 + "b" + "a" * 4_000, "a" * 10_000, 40_000),
+        ("a" * 5_000, ("a" * 4_999 + "b") * 10, 160_000),
+        (("a" * 99 + "b") * 60 + "c", ("a" * 99 + "b") * 100, 60_000),
+        ("word " * 1_000 + "!", "word " * 2_000, 60_000),
+    ],
+)
+def test_a_long_text_is_compared_with_few_places(
+    wanted: str, text: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a part of it is everywhere, each place was a comparison with all of it."""
+    compared = 0
+    common = LongSearch.common
+
+    def counted(self: LongSearch, *args: Any) -> Any:
+        nonlocal compared
+        same = yield from common(self, *args)
+        compared += same
+        return same
+
+    monkeypatch.setattr(LongSearch, "common", counted)
+
+    assert not finish(LongSearch(wanted, text, Effort(), 256).is_found())
+    assert compared <= most
+
+
+def test_a_text_of_megabytes_is_searched_for_in_pieces() -> None:
+    """To prepare the search for 5 MB took 16 ms."""
+    text = " ".join(map(str, range(500_000)))
+
+    found, pauses = count_pauses(is_in_pieces("!" + text[: len(text) // 9], text, Effort()))
+
+    assert not found
+    assert pauses >= 4
+
+
 @given(text_tests(), st.lists(long_texts(), max_size=3))
 def test_texts_pass_in_pieces_as_at_once(test: TextTest, long: list[Long]) -> None:
     texts = list(map(Long.text, long))
@@ -229,6 +295,40 @@ def test_many_expressions_are_looked_for_in_pieces() -> None:
     parts = [{"type": "text", "text": f"part {at}"} for at in range(100)]
 
     assert pauses_in_search(rules, ask_chat([{"role": "user", "content": parts}])) > 10
+
+
+NUMBERS = range(3_000)
+
+
+@pytest.mark.parametrize(
+    ("match", "least"),
+    [
+        ({"user": [{"contains": f"{n}", "ends_with": "q"} for n in NUMBERS[:600]]}, 10),
+        ({"user": [{"regex": f"w{n % 9}*[^w]q$"} for n in NUMBERS[:300]]}, 30),
+        ({"any_of": [{"turn": {"at_least": n + 2}} for n in NUMBERS]}, 1),
+        ({"not": {"any_of": [{"turn": {"at_least": n + 2}} for n in NUMBERS]}}, 1),
+        ({"all_of": [{"step": {"at_most": n + 2}} for n in NUMBERS[:1_500]]}, 1),
+        ({"not": {"any_of": [{"user": {"contains": f"!{n}"}} for n in NUMBERS[:1_500]]}}, 20),
+    ],
+)
+def test_one_rule_of_many_conditions_is_decided_in_pieces(match: Json, least: int) -> None:
+    """10,000 of them held the loop for 10 to 270 ms."""
+    text = " ".join(f"{n} w" for n in NUMBERS)
+    index = RuleIndex([compile_rule(CHAT, match)])
+
+    assert index.takes_long(500)
+    assert (
+        pauses_in_search(list(index.rules), ask_chat([{"role": "user", "content": text}])) > least
+    )
+
+
+def test_many_rules_that_do_not_match_are_checked_in_pieces() -> None:
+    """10,000 held the loop for 50 ms, and with a list of as many tools for 900 ms."""
+    match = {"user": {"contains": "a"}, "turn": {"at_least": 2}}
+
+    rules = [compile_rule(CHAT, match, n) for n in range(2_000)]
+
+    assert pauses_in_search(rules, ask_chat([{"role": "user", "content": "a" * 20_000}])) >= 2
 
 
 def test_many_paths_are_evaluated_in_pieces() -> None:

@@ -114,7 +114,7 @@ def test_a_rule_of_the_same_call_is_found_behind_those_that_are_scanned(contains
 def test_few_of_many_rules_are_measured(contains: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """To measure the first 100 took 250 µs."""
     measured = 0
-    difference = Rule.difference
+    difference = Rule.difference_in_pieces
 
     def counted(self: Rule, *args: Any, **options: Any) -> Any:
         nonlocal measured
@@ -126,7 +126,7 @@ def test_few_of_many_rules_are_measured(contains: bool, monkeypatch: pytest.Monk
         for at in range(1_000)
     ]
     index = RuleIndex(rules)
-    monkeypatch.setattr(Rule, "difference", counted)
+    monkeypatch.setattr(Rule, "difference_in_pieces", counted)
 
     index.nearest_miss(ask_chat([user("do task 5000 at once")]), {})
 
@@ -146,7 +146,7 @@ def test_few_of_many_rules_are_measured(contains: bool, monkeypatch: pytest.Monk
 def test_few_rules_are_measured_on_a_long_text(match: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """100 conditions on 35 kB took up to 36 ms."""
     compared = 0
-    difference = Rule.difference
+    difference = Rule.difference_in_pieces
 
     def counted(self: Rule, *args: Any, **options: Any) -> Any:
         nonlocal compared
@@ -156,7 +156,7 @@ def test_few_rules_are_measured_on_a_long_text(match: Any, monkeypatch: pytest.M
     asked = "lorem " * 100_000
     size = len(asked)
     index = RuleIndex([compile_rule(CHAT, match, at) for at in range(near_misses.MAX_SCANNED)])
-    monkeypatch.setattr(Rule, "difference", counted)
+    monkeypatch.setattr(Rule, "difference_in_pieces", counted)
 
     nearest = index.nearest_miss(ask_chat([user(asked)]), {})
 
