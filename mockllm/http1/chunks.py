@@ -17,6 +17,7 @@ from mockllm.http1.heads import malformed
 from mockllm.limits import KIB, Limits
 
 MAX_LINE = 4 * KIB  # bytes of a chunk's size and extensions
+MAX_PARTS = 2_000  # parts that are read at once, which takes about 2 ms: a chunk has three
 MAX_EXTENSIONS = 16 * KIB  # bytes of all extensions of a body
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -39,7 +40,7 @@ class Part(Enum):
 
 class ChunkedBody:
     """Decodes one body: `feed` it until it `is_whole`, then read `body` and the bytes after it,
-    `rest`."""
+    `rest`. Very small chunks are decoded some at a time: while it `has_more`, `feed` it nothing."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -50,6 +51,8 @@ class ChunkedBody:
         self._extensions = 0  # bytes of all extensions
         self._announced = 0  # bytes of all chunks
         self.rest = b""
+        self.has_more = False
+        """True if bytes were left for the next call of `feed`."""
 
     @property
     def is_whole(self) -> bool:
@@ -72,11 +75,17 @@ class ChunkedBody:
         Raises:
             HTTPError: 400, invalid chunks; 413 or 431, they are too large.
         """
-        fresh = len(self._waiting)
+        fresh = 0 if self.has_more else len(self._waiting)
         data = self._waiting + data
         at: int | None = 0
+        parts = 0
+        self.has_more = False
         while at is not None:
             start = at
+            if parts >= MAX_PARTS and not self.is_whole:
+                self.has_more = True
+                break
+            parts += 1
             match self._part:
                 case Part.SIZE:
                     at = self._read_size(data, start)

@@ -4,8 +4,9 @@
     while (request := connection.next_request()) is not None:
         ... answer it (`http1.framing`) ...
 
-Call `next_request` again only after the previous request has been answered. After an `HTTPError`
-the connection reads no more: answer it once, then close.
+Call `next_request` again only after the previous request has been answered. If it returns None and
+`has_work`, it has not done all it could, because a body takes long to decode: call it again after
+others had their turn. After an `HTTPError` the connection reads no more: answer it, then close.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from mockllm.http1.content_coding import decode
 from mockllm.http1.head_cache import HeadCache
 from mockllm.http1.heads import Head
 from mockllm.limits import KIB, Limits
+from mockllm.pieces import Pieces
 
 _new = tuple.__new__  # half the time of the class's own constructor
 MAX_JOINED = 256 * KIB  # bytes of a body that is joined at its end
@@ -37,6 +39,7 @@ class State(Enum):
     HEAD = auto()
     BODY = auto()
     CHUNKS = auto()
+    CODED_BODY = auto()
     CLOSED = auto()
 
 
@@ -44,8 +47,9 @@ _HEAD, _CLOSED = State.HEAD, State.CLOSED  # to get one of its enumeration takes
 
 _FOLLOWS = {
     State.HEAD: {State.BODY, State.CHUNKS, State.CLOSED},
-    State.BODY: {State.HEAD, State.CLOSED},
-    State.CHUNKS: {State.HEAD, State.CLOSED},
+    State.BODY: {State.CODED_BODY, State.HEAD, State.CLOSED},
+    State.CHUNKS: {State.CODED_BODY, State.HEAD, State.CLOSED},
+    State.CODED_BODY: {State.HEAD, State.CLOSED},
     State.CLOSED: {State.CLOSED},
 }
 
@@ -71,12 +75,18 @@ class HTTPConnection:
         self._rejected = b""  # a head that is not valid
         self._chunks: ChunkedBody | None = None
         self._gathered: BytesIO | None = None  # the beginning of a large body
+        self._decoding: Pieces[bytes] | None = None  # of a compressed body that is received
         self._continue = False
 
     @property
     def is_reading_body(self) -> bool:
         """True between the end of a head and the end of its body."""
-        return self._state in (State.BODY, State.CHUNKS)
+        return self._state in (State.BODY, State.CHUNKS, State.CODED_BODY)
+
+    @property
+    def has_work(self) -> bool:
+        """True if `next_request` can do more with the bytes that are received."""
+        return self._decoding is not None or (self._chunks is not None and self._chunks.has_more)
 
     @property
     def unread(self) -> int:
@@ -151,7 +161,7 @@ class HTTPConnection:
         Raises:
             HTTPError: the bytes are not a valid request, or too large. The connection is closed.
         """
-        if not self._size and self._state is not State.BODY:
+        if not self._size and self._state is not State.BODY and not self.has_work:
             return None
         try:
             request = self._read()
@@ -166,7 +176,7 @@ class HTTPConnection:
         self._enter(State.CLOSED)
         self._received.clear()
         self._size = 0
-        self._chunks = self._gathered = None
+        self._chunks = self._gathered = self._decoding = None
         self._note_phase()
 
     def _note_phase(self) -> None:
@@ -188,6 +198,8 @@ class HTTPConnection:
             return self._read_body()
         if self._state is State.CHUNKS:
             return self._read_chunks()
+        if self._state is State.CODED_BODY:
+            return self._decode()
         return None
 
     def _read_head(self) -> Request | None:
@@ -272,13 +284,30 @@ class HTTPConnection:
         self._put_back(chunks.rest)
         return self._whole(chunks.body)
 
-    def _whole(self, body: bytes) -> Request:
+    def _whole(self, body: bytes) -> Request | None:
+        """Return the request that is received, unless it takes long to decode its `body`."""
         head = self._head
         assert head is not None
-        if head.codings:
-            body = decode(body, head.codings, self._limits.body)
         self._chunks = None
         self._continue = False
+        if head.codings:
+            self._decoding = decode(body, head.codings, self._limits.body)
+            self._enter(State.CODED_BODY)
+            return self._decode()
+        return self._finish(head, body)
+
+    def _decode(self) -> Request | None:
+        """Decode a piece of a compressed body. Returns the request after the last one."""
+        assert self._decoding is not None
+        assert self._head is not None
+        try:
+            next(self._decoding)
+        except StopIteration as end:
+            self._decoding = None
+            return self._finish(self._head, end.value)
+        return None
+
+    def _finish(self, head: Head, body: bytes) -> Request:
         self._enter(State.HEAD if head.keep_alive else State.CLOSED)
         return _request(head, body)
 

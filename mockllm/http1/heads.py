@@ -47,6 +47,7 @@ from mockllm.http1.content_coding import split_codings
 from mockllm.limits import Limits
 
 END = b"\r\n\r\n"
+MAX_LINES = 8  # lines of a head for each header: a value may have several
 _BEGINNING = re.compile(rb"\s*([A-Z]+) ([!-~]+)")
 
 # Messages of h11 that have a colon of their own, by what is before it.
@@ -98,6 +99,8 @@ def parse(data: bytes, limits: Limits) -> Head:
             something unsupported: see `make_head`.
         ForeignProtocolError: the client speaks HTTP/2.
     """
+    if data.count(b"\n") > limits.headers * MAX_LINES:
+        raise HTTPError(431, f"More than {limits.headers} headers")
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(data) + 1)
     try:
         connection.receive_data(data)

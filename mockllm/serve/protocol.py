@@ -22,10 +22,12 @@ from mockllm.serve.connections import Service
 from mockllm.serve.phase import IDLE, Phase
 from mockllm.serve.player import MAX_UNSENT
 from mockllm.serve.timeouts import Expired, Timeouts
+from mockllm.serve.turns import MAX_TURN
 from mockllm.wire.placeholders import fill_fresh
 
 logger = logging.getLogger("mockllm")
 
+MIN_TIMED = 8  # pipelined requests that are answered without a look at the clock
 MIN_LARGE_READ = 16 * KIB  # bytes received at once whose cost is counted
 SECONDS_PER_BYTE = 0.4e-9  # that the loop takes to read bytes, beside what is done with them here
 SECONDS_PER_TLS_BYTE = 3e-9  # the same, if it also decrypts them
@@ -218,7 +220,10 @@ class HTTPProtocol(Answering, asyncio.Protocol):
             self._refuse(exc)
             return
         if request is None:
-            self._wait_for_more()
+            if self._http.has_work:
+                self._begin(self._advance_in_turn())
+            else:
+                self._wait_for_more()
             return
         self._answer(request)
         if self.phase is IDLE and not self._http.is_idle and not self._is_busy:
@@ -240,8 +245,11 @@ class HTTPProtocol(Answering, asyncio.Protocol):
     # --- one request after the other ---
 
     def _advance(self) -> None:
-        """Answer complete requests, in order, until one takes time or more bytes are needed."""
+        """Answer complete requests, in order, until one takes time or more bytes are needed. Many
+        that came at once are answered some at a time, and a body that takes long to decode is
+        decoded in pieces: others are answered in between."""
         http, transport = self._http, self._transport
+        began, answered = time.monotonic(), 0
         while not transport.is_closing():
             try:
                 request = http.next_request()
@@ -249,7 +257,10 @@ class HTTPProtocol(Answering, asyncio.Protocol):
                 self._refuse(exc)
                 return
             if request is None:
-                self._wait_for_more()
+                if http.has_work:
+                    self._begin(self._advance_in_turn())
+                else:
+                    self._wait_for_more()
                 return
             self._answer(request)
             self._read = None  # a request that follows is not all that was received
@@ -257,6 +268,21 @@ class HTTPProtocol(Answering, asyncio.Protocol):
                 return
             if http.is_idle and self.phase is Phase.IDLE and not self._peer_finished.is_set():
                 return
+            answered += 1
+            if answered >= MIN_TIMED and time.monotonic() - began > MAX_TURN:
+                self._begin(self._advance_in_turn())
+                return
+
+    async def _advance_in_turn(self) -> None:
+        """Go on with what is received when there is time."""
+        turns = self._service.turns
+        await turns.wait()
+        self._task = None
+        if self._transport.is_closing():
+            return
+        began = time.monotonic()
+        self._resume()
+        turns.spend(time.monotonic() - began)
 
     def _wait_for_more(self) -> None:
         phase = self._reading_phase()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.errors import HTTPError
-from mockllm.http1.chunks import ChunkedBody
+from mockllm.http1.chunks import MAX_PARTS, ChunkedBody
 from mockllm.limits import Limits
 
 Outcome = tuple[bytes, bytes] | int | None
@@ -33,12 +33,22 @@ BODIES = st.builds(
 )
 
 
+def feed(chunks: ChunkedBody, data: bytes) -> int:
+    """Feed all of `data`; returns how often."""
+    chunks.feed(data)
+    times = 1
+    while chunks.has_more:
+        chunks.feed(b"")
+        times += 1
+    return times
+
+
 def read(*parts: bytes) -> Outcome:
     """The body and what came behind it, the status of a refusal, or None: more is needed."""
     chunks = ChunkedBody(LIMITS)
     try:
         for at, part in enumerate(parts):
-            chunks.feed(part)
+            feed(chunks, part)
             if chunks.is_whole:
                 return chunks.body, chunks.rest + b"".join(parts[at + 1 :])
     except HTTPError as exc:
@@ -116,10 +126,29 @@ def test_tiny_chunks_cost_the_memory_of_their_data() -> None:
     data = b"2\r\nab\r\n" * 50_000
     tracemalloc.start()
     try:
-        chunks.feed(data)
+        feed(chunks, data)
         grown, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
 
     assert chunks.body == b"ab" * 50_000
     assert grown < 3 * len(chunks.body)
+
+
+def test_many_tiny_chunks_are_decoded_some_at_a_time() -> None:
+    chunks = ChunkedBody(Limits())
+
+    assert feed(chunks, b"1\r\na\r\n" * 10_000 + b"0\r\n\r\nGET /") >= 30_000 // MAX_PARTS
+    assert chunks.is_whole
+    assert chunks.body == b"a" * 10_000
+    assert chunks.rest == b"GET /"
+
+
+@pytest.mark.parametrize("count", range(MAX_PARTS // 3 - 2, MAX_PARTS // 3 + 2))
+@pytest.mark.parametrize("trailers", [b"", b"a: b\r\n"])
+def test_what_follows_a_body_is_found_wherever_decoding_pauses(count: int, trailers: bytes) -> None:
+    data = b"1\r\na\r\n" * count + b"0\r\n" + trailers + b"\r\nGET /"
+
+    assert read(data) == (b"a" * count, b"GET /")
+    for cut in range(len(data) - 20, len(data)):
+        assert read(data[:cut], data[cut:]) == (b"a" * count, b"GET /")

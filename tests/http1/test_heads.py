@@ -3,6 +3,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable
 
+import h11
 import pytest
 
 from mockllm.errors import HTTPError
@@ -65,3 +66,16 @@ def test_a_head_that_h11_rejects_has_its_reason(lines: bytes, status: int, reaso
 
     found = (raised.value.status, raised.value.message)
     assert found == (status, f"Not a valid HTTP request: {reason}")
+
+
+@pytest.mark.parametrize("line", [b"a: b\r\n", b" folded\r\n", b"a: b\n"])
+def test_a_head_of_countless_lines_is_refused_before_it_is_parsed(
+    line: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(h11, "Connection", None)  # it is not asked
+    data = b"GET / HTTP/1.1\r\nhost: h\r\na: b\r\n" + line * 1_000 + b"\r\n"
+
+    with pytest.raises(HTTPError) as refused:
+        heads.parse(data, Limits())
+
+    assert refused.value.status == 431

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import gzip
 from time import sleep
 from typing import Any, cast
 
@@ -17,16 +18,17 @@ from mockllm.engine.decision import Decision, End, Exchange, Outcome, Question
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
+from mockllm.serve import protocol as protocol_module
 from mockllm.serve import reading as reading_module
 from mockllm.serve import turns as turns_module
 from mockllm.serve.connections import Service
 from mockllm.serve.phase import Phase
-from mockllm.serve.protocol import MIN_LARGE_READ, HTTPProtocol
+from mockllm.serve.protocol import MIN_LARGE_READ, MIN_TIMED, HTTPProtocol
 from mockllm.serve.reading import MAX_READING
 from mockllm.serve.turns import MAX_SMALL
 from tests.support.apps import LoneApp
 from tests.support.engines import echo
-from tests.support.http.messages import asking, get, post
+from tests.support.http.messages import END, asking, chunked, chunks, framed, get, post
 from tests.support.http.transport import Written
 from tests.support.served import PATIENCE
 
@@ -259,3 +261,93 @@ async def test_a_small_request_is_answered_while_many_inputs_are_matched(
 
     assert at_first == (b"", b"HTTP/1.1 200 ")
     assert answer.data.startswith(expected.encode())
+
+
+async def test_requests_that_come_at_once_are_answered_some_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(protocol_module, "MAX_TURN", 0.0)
+    service = Service(echoing())
+    (asks, answers), (probes, health) = connect(service), connect(service)
+
+    asks.data_received(get() * 50)
+    assert answers.data.count(b"HTTP/1.1 200 ") == 1 + MIN_TIMED
+    probes.data_received(get())
+    assert health.data.startswith(b"HTTP/1.1 200 ")
+    await all_answered([asks])
+
+    assert answers.data.count(b"HTTP/1.1 200 ") == 50
+    assert asks.phase is Phase.IDLE
+
+
+async def test_what_comes_behind_requests_that_wait_is_answered_after_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(protocol_module, "MAX_TURN", 0.0)
+    service = Service(echoing())
+    asks, answers = connect(service)
+
+    asks.data_received(get() * 50)
+    asks.data_received(post(body=asking("the last")))
+    asks.eof_received()
+    await all_answered([asks])
+
+    assert answers.data.count(b"HTTP/1.1 200 ") == 51
+    assert b"the last" in answers.data.rpartition(b"HTTP/1.1 200 ")[2]
+    assert answers.is_closing()
+
+
+LATE = b" " * 2_000_000 + asking("hello")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        framed(
+            f"Content-Encoding: gzip\r\nContent-Length: {len(gzip.compress(LATE))}",
+            body=gzip.compress(LATE),
+        ),
+        chunked(chunks(LATE[-50_000:], 1), END),
+    ],
+)
+async def test_others_are_answered_while_a_body_is_decoded(request_bytes: bytes) -> None:
+    app = echoing()
+    service = Service(app)
+    (asks, answer), (probes, health) = connect(service), connect(service)
+
+    asks.data_received(request_bytes)
+    assert asks.phase is Phase.ANSWERING
+    assert app.decided == 0
+    probes.data_received(get())
+    assert health.data.startswith(b"HTTP/1.1 200 ")
+    await all_answered([asks])
+
+    assert answer.data.startswith(b"HTTP/1.1 200 ")
+    assert b"hello" in answer.data
+
+
+async def test_a_client_may_leave_while_its_body_is_decoded() -> None:
+    app = echoing()
+    service = Service(app)
+    asks, answer = connect(service)
+    body = gzip.compress(b" " * 4_000_000 + asking("hello"))
+
+    asks.data_received(framed(f"Content-Encoding: gzip\r\nContent-Length: {len(body)}", body=body))
+    asks.connection_lost(None)
+    for _ in range(20):
+        await checkpoint()
+
+    assert app.decided == 0
+    assert not answer.data
+
+
+async def test_an_invalid_body_is_refused_wherever_it_is_decoded() -> None:
+    service = Service(echoing())
+    asks, answer = connect(service)
+    body = gzip.compress(b" " * 4_000_000)[:-1] + b"x"
+
+    asks.data_received(framed(f"Content-Encoding: gzip\r\nContent-Length: {len(body)}", body=body))
+    await all_answered([asks])
+
+    assert answer.data.startswith(b"HTTP/1.1 400 ")
+    assert asks.phase is Phase.LINGERING
