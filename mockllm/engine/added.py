@@ -56,6 +56,11 @@ class AddedMock:
     """True if it takes long to prepare the search for it (`Predicate.is_slow`)."""
 
     @property
+    def name(self) -> str:
+        """Its name; that of one without a name is its place."""
+        return self.place.name or str(self.place)
+
+    @property
     def id(self) -> str:
         """What tells it from all other mocks of the server, whatever their names and places."""
         return _id_of(self.number)

@@ -52,6 +52,7 @@ class Blocks:
 
     def __init__(self) -> None:
         self._by_index: dict[int, AddedMock] = {}
+        self._by_name: dict[str, dict[int, AddedMock]] = {}
         self._blocks: list[_Block] = []
         self._twins: dict[str, TwinGroups] = {}
 
@@ -63,6 +64,11 @@ class Blocks:
 
     def __contains__(self, added: AddedMock) -> bool:
         return added.index in self._by_index
+
+    def named(self, name: str) -> list[AddedMock]:
+        """Return the mocks with this name, in order of precedence."""
+        named = self._by_name.get(name, {})
+        return [named[index] for index in sorted(named)]
 
     def runs(self) -> list[tuple[AddedMock, ...]]:
         """Return the mocks of this moment, some after some."""
@@ -77,6 +83,7 @@ class Blocks:
         """Add a mock that is not there."""
         index, blocks = added.index, self._blocks
         self._by_index[index] = added
+        self._by_name.setdefault(added.name, {})[index] = added
         for name, compiled in added.by_api.items():
             self._twins.setdefault(name, TwinGroups()).add(compiled.rule)
         at = bisect_right(blocks, index, key=_first_of)
@@ -92,6 +99,10 @@ class Blocks:
     def remove(self, added: AddedMock) -> None:
         """Remove a mock that is there."""
         known = self._by_index.pop(added.index)
+        named = self._by_name[known.name]
+        del named[known.index]
+        if not named:
+            del self._by_name[known.name]
         for name, compiled in known.by_api.items():
             self._twins[name].remove(compiled.rule)
         at = bisect_right(self._blocks, added.index, key=_first_of) - 1

@@ -55,6 +55,8 @@ class Views:
         self._positions: dict[str | None, int] = {}
         """The highest position in messages of the mocks of a session, or of all under None."""
         self._versions = count(1)
+        self.revision = 0
+        """The number of changes of added mocks so far."""
         self._mocks: dict[str | None, Blocks] = {}
         """The added mocks of each session, and of all under None."""
         self._tables: dict[str | None, dict[str, Table]] = {}
@@ -137,6 +139,12 @@ class Views:
                     return session, added
         return None
 
+    def named(self, session: str | None, name: str) -> Sequence[AddedMock]:
+        """Return the mocks with this name that were added to a session, or to all if that is None,
+        in order of precedence."""
+        blocks = self._mocks.get(session)
+        return [] if blocks is None else blocks.named(name)
+
     def added(self, session: str | None) -> Sequence[AddedMock]:
         """Return the mocks that were added to a session, or to all if that is None, in order of
         precedence."""
@@ -182,6 +190,7 @@ class Views:
 
     def _change(self, session: str | None) -> None:
         """Have the view of a session, or of all, determined again when the next request comes."""
+        self.revision += 1
         if session is None:
             self._tables.clear()
             self.is_stale = True

@@ -107,6 +107,11 @@ def version_of(value: Any) -> str:
     return f'"{sha256(jsontext.canonical(value)).hexdigest()[:20]}"'
 
 
+def has_condition(request: Request) -> bool:
+    """Return True if `check_version` has something to check."""
+    return b"if-match" in request.first_values
+
+
 def check_version(request: Request, find: Callable[[], str | None]) -> None:
     """Check that what a request changes is still as its client has seen it (RFC 9110, section
     13.1.1). `find` returns its ETag, None if it does not exist.

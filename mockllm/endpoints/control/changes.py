@@ -13,15 +13,24 @@ from typing import Any, NamedTuple
 
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import MOCK_FIELDS
-from mockllm.endpoints.control.answers import answer, check_version, describe, no_content
+from mockllm.endpoints.control.answers import (
+    answer,
+    check_version,
+    describe,
+    has_condition,
+    no_content,
+)
 from mockllm.endpoints.control.desk import MAX_AT_ONCE, Desk
 from mockllm.endpoints.control.mocks import (
     Listed,
+    ListVersion,
+    ambiguous,
+    are_many,
     describe_all,
     find_mock,
+    is_long_search,
     list_added,
-    see_mocks,
-    version_of_all,
+    prepare_search,
 )
 from mockllm.endpoints.control.refusals import (
     MAX_PROBLEMS,
@@ -36,7 +45,7 @@ from mockllm.engine.asking import begin
 from mockllm.engine.changes import AddMock, Change, RemoveMock
 from mockllm.engine.decision import Decision, Question
 from mockllm.errors import ConfigError, Place, Problem, closest, describe_first, did_you_mean
-from mockllm.observers.selection import is_id
+from mockllm.observers.selection import is_id, number_of
 from mockllm.pieces import Pieces, finish
 
 MAX_ADDED = 100_000  # mocks of all sessions
@@ -81,17 +90,25 @@ def add_mocks(desk: Desk, asked: ControlRequest) -> Decision | Question:
 
     def add(added: list[AddedMock], *, is_one: bool) -> Decision | Question:
         def check() -> list[Change]:
-            check_version(asked.request, lambda: version_of_all(see_mocks(desk, session)))
+            check_version(asked.request, version.find)
             return _additions(desk, added, session)
 
         return desk.changes.commit(
             check, lambda changes: begin(_answer(changes, session, is_one=is_one))
         )
 
+    def read() -> _Body:
+        if is_long:
+            version.find()
+        return _read_mocks(asked.body())
+
+    version = ListVersion(desk, session)
+    is_long = has_condition(asked.request) and are_many(desk)
     return desk.work(
         asked,
-        lambda: _read_mocks(asked.body()),
+        read,
         lambda body: _compile(desk, asked, body, session, partial(add, is_one=body.is_one)),
+        is_large=is_long,
     )
 
 
@@ -158,7 +175,14 @@ def delete_mock(desk: Desk, asked: ControlRequest) -> Decision | Question:
         check_version(asked.request, lambda: listed.version)
         return [_removal(listed)]
 
-    return desk.changes.commit(check, lambda changes: no_content())
+    def remove(prepared: None) -> Decision | Question:
+        return desk.changes.commit(check, lambda changes: no_content())
+
+    name = asked.values["name"]
+    if is_id(name) and desk.server.views.find(number_of(name)) is not None:
+        return remove(None)
+    is_long = is_long_search(desk)
+    return desk.work(asked, lambda: prepare_search(desk), remove, is_large=is_long)
 
 
 def _additions(desk: Desk, compiled: list[AddedMock], session: str | None) -> list[Change]:
@@ -185,12 +209,13 @@ def _replaced(desk: Desk, name: str, session: str | None) -> Listed | None:
     Raises:
         ControlError: 409, there are several.
     """
-    own = [list_added(each, session) for each in desk.server.views.added(session)]
-    found = [each for each in own if each.id == name] or [each for each in own if each.name == name]
+    views = desk.server.views
+    known = views.find(number_of(name)) if is_id(name) else None
+    if known is not None and known[0] == session:
+        return list_added(known[1], session)
+    found = [list_added(each, session) for each in views.named(session, name)]
     if len(found) > 1:
-        ids = ", ".join(each.id for each in found[:10])
-        message = f"Several mocks are called {name!r:.100}: name one by its id: {ids}"
-        raise ControlError(409, "ambiguous", message)
+        raise ambiguous(name, found)
     return found[0] if found else None
 
 

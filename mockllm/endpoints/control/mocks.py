@@ -7,6 +7,7 @@ configuration are read, but not changed: that is done in its files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -20,6 +21,7 @@ from mockllm.engine.added import AddedMock
 from mockllm.engine.asking import begin
 from mockllm.engine.decision import Decision, Question
 from mockllm.engine.engine import Engine
+from mockllm.engine.mocks import Table
 from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.errors import closest, did_you_mean
 from mockllm.observers.selection import is_id, number_of
@@ -57,7 +59,15 @@ class Listed(NamedTuple):
         return version_of(self.id)
 
 
-_CONFIGURED = WeakKeyDictionary[Engine, Sequence[Listed]]()
+class _Configured(NamedTuple):
+    """The mocks of a configuration, in order, by their ids and by their names."""
+
+    mocks: Sequence[Listed]
+    by_id: Mapping[str, Listed]
+    by_name: Mapping[str, Sequence[Listed]]
+
+
+_CONFIGURED = WeakKeyDictionary[Engine, _Configured]()
 """The mocks of configurations, as far as somebody has asked for them."""
 
 
@@ -68,10 +78,10 @@ def see_mocks(desk: Desk, session: str | None) -> Iterator[Listed]:
     for owner in dict.fromkeys((session, None)):
         for added in views.added(owner):
             yield list_added(added, owner)
-    yield from _configured(desk.server.engine)
+    yield from _configured(desk.server.engine).mocks
 
 
-def _configured(engine: Engine) -> Sequence[Listed]:
+def _configured(engine: Engine) -> _Configured:
     """Return the mocks of the configuration, which are found once: 50,000 of them in 250 ms."""
     known = _CONFIGURED.get(engine)
     if known is None:
@@ -79,7 +89,7 @@ def _configured(engine: Engine) -> Sequence[Listed]:
     return known
 
 
-def _find_configured(engine: Engine) -> Sequence[Listed]:
+def _find_configured(engine: Engine) -> _Configured:
     found: dict[str, Listed] = {}
     for table in engine.tables:
         for index, (mock, place) in enumerate(zip(table.mocks, table.places, strict=True)):
@@ -88,12 +98,31 @@ def _find_configured(engine: Engine) -> Sequence[Listed]:
             apis, sources = ((), ()) if before is None else (before.apis, before.sources)
             apis, sources = (*apis, table.api.word), (*sources, source)
             found[label] = Listed(label, place.name or label, mock, apis, sources)
-    return tuple(found.values())
+    by_name: dict[str, list[Listed]] = {}
+    for each in found.values():
+        by_name.setdefault(each.name, []).append(each)
+    return _Configured(tuple(found.values()), found, by_name)
+
+
+def is_long_search(desk: Desk) -> bool:
+    """Return True if it takes long to find a mock by its name: those of the configuration are many,
+    and nobody has asked for them before."""
+    engine = desk.server.engine
+    return engine not in _CONFIGURED and sum(map(_count, engine.tables)) > MAX_LOOKED_AT
+
+
+def prepare_search(desk: Desk) -> None:
+    """Do what takes long in `find_mock` now."""
+    _configured(desk.server.engine)
+
+
+def _count(table: Table) -> int:
+    return len(table.mocks)
 
 
 def are_many(desk: Desk) -> bool:
     """Return True if there are so many mocks that it takes long to look at each."""
-    configured = sum(len(table.mocks) for table in desk.server.engine.tables)
+    configured = sum(map(_count, desk.server.engine.tables))
     return configured + desk.server.views.count > MAX_LOOKED_AT
 
 
@@ -115,20 +144,31 @@ def find_mock(desk: Desk, name: str, session: str | None) -> Listed:
         found = desk.server.views.find(number_of(name))
         if found is not None and (session is None or found[0] in (None, session)):
             return list_added(found[1], found[0])
-    known = [*see_mocks(desk, session)]
-    by_id = next((each for each in known if each.id == name), None)
-    if by_id is not None:
-        return by_id
-    named = [each for each in known if each.name == name]
-    named = [each for each in named if each.owner == named[0].owner]
+    configured = _configured(desk.server.engine)
+    if name in configured.by_id:
+        return configured.by_id[name]
+    named: Sequence[Listed] = ()
+    for owner in dict.fromkeys((session, None)):
+        added = desk.server.views.named(owner, name)
+        named = named or [list_added(each, owner) for each in added]
+    named = named or configured.by_name.get(name, ())
     if len(named) == 1:
         return named[0]
     if named:
-        ids = ", ".join(each.id for each in named[:10])
-        raise ControlError(
-            409, "ambiguous", f"Several mocks are called {name!r:.100}: name one by its id: {ids}"
-        )
-    raise not_found(f"mock {name!r:.100}", hint(name, [each.name for each in known]))
+        raise ambiguous(name, named)
+    raise not_found(f"mock {name!r:.100}", _hint_of_mock(desk, name, session))
+
+
+def ambiguous(name: str, named: Sequence[Listed]) -> ControlError:
+    """Return a 409 about a name that several mocks have."""
+    ids = ", ".join(each.id for each in named[:10])
+    message = f"Several mocks are called {name!r:.100}: name one by its id: {ids}"
+    return ControlError(409, "ambiguous", message)
+
+
+def _hint_of_mock(desk: Desk, name: str, session: str | None) -> str:
+    seen = islice(see_mocks(desk, session), MAX_LOOKED_AT + 1)
+    return hint(name, [each.name for each in seen])
 
 
 # --- routes ---------------------------------------------------------------------------------------
@@ -178,7 +218,10 @@ def read_mock(desk: Desk, asked: ControlRequest) -> Decision | Question:
         return _with_counts(desk, session, [listed], describe)
 
     return desk.work(
-        asked, lambda: find_mock(desk, asked.values["name"], session), show, is_large=are_many(desk)
+        asked,
+        lambda: find_mock(desk, asked.values["name"], session),
+        show,
+        is_large=is_long_search(desk),
     )
 
 
@@ -206,6 +249,26 @@ def version_of_all(known: Iterable[Listed]) -> str:
     return version_of([each.id for each in known])
 
 
+class ListVersion:
+    """The ETag of the mocks that a session sees, which may be found before it is needed: if there
+    is no change in between, it is not looked for again."""
+
+    def __init__(self, desk: Desk, session: str | None) -> None:
+        self._desk = desk
+        self._session = session
+        self._seen: tuple[Engine, int] | None = None
+        self._etag = ""
+
+    def find(self) -> str:
+        """Return the ETag of this moment."""
+        server = self._desk.server
+        seen = server.engine, server.views.revision
+        if seen != self._seen:
+            self._etag = version_of_all(see_mocks(self._desk, self._session))
+            self._seen = seen
+        return self._etag
+
+
 # --- forms ----------------------------------------------------------------------------------------
 
 
@@ -213,9 +276,8 @@ def list_added(added: AddedMock, session: str | None) -> Listed:
     """Return a mock that was added to a session, or for all if that is None."""
     words = {api.name: api.word for api in APIS}
     apis = tuple(words[name] for name in added.by_api)
-    name = added.place.name or str(added.place)
     sources = tuple(each.source for each in added.by_api.values())
-    return Listed(added.id, name, added.mock, apis, sources, session, added)
+    return Listed(added.id, added.name, added.mock, apis, sources, session, added)
 
 
 def describe_all(

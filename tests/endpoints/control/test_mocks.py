@@ -542,3 +542,34 @@ def test_the_mocks_of_a_configuration_that_was_replaced_are_freed() -> None:
     gc.collect()
     assert replaced() is None
     assert [each["name"] for each in controlled.ask("GET", "mocks").value["mocks"]] == ["b"]
+
+
+def test_many_mocks_are_looked_at_in_a_thread_before_one_is_removed_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mocks, "MAX_LOOKED_AT", 1)
+    controlled = Controlled({"mocks": [{"name": name, "reply": "x"} for name in "abc"]})
+    for name in ("first", "second"):
+        controlled.ask("POST", "mocks", {"name": name, "reply": "y"})
+
+    assert controlled.ask("DELETE", "mocks/added[0]").status == 204
+    assert controlled.threads == 0
+    assert controlled.ask("DELETE", "mocks/a").status == 409
+    assert controlled.ask("DELETE", "mocks/second").status == 204
+    assert (controlled.threads, controlled.app.views.count) == (1, 0)
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_the_version_of_many_mocks_is_found_in_a_thread_before_some_are_added(
+    is_changed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mocks, "MAX_LOOKED_AT", 1)
+    controlled = Controlled({"mocks": [{"name": name, "reply": "x"} for name in "abc"]})
+    etag = controlled.ask("GET", "mocks").headers["etag"]
+    threads = controlled.threads
+    if is_changed:
+        controlled.ask("POST", "mocks", {"reply": "y"})
+
+    added = controlled.ask("POST", "mocks", {"reply": "z"}, headers={"if-match": etag})
+
+    assert (added.status, controlled.threads - threads) == (412 if is_changed else 201, 1)
