@@ -29,7 +29,13 @@ from mockllm.matching.effort import Effort
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.families import Family
 from mockllm.matching.homes import Home, home_of
-from mockllm.matching.lookups import DividedLookUp, LookUp, in_pieces
+from mockllm.matching.lookups import (
+    DividedLookUp,
+    LookUp,
+    TextLookUp,
+    ValueLookUp,
+    in_pieces,
+)
 from mockllm.matching.near_misses import NearMisses
 from mockllm.matching.predicate import Headers, Predicate
 from mockllm.matching.rule import Rule
@@ -260,12 +266,13 @@ class _Entry(NamedTuple):
 
 
 class _Branch(NamedTuple):
-    """The rules of a node that are found by one look-up: a node for each of its keys. `lowest` is
-    the first index of their rules."""
+    """The rules of a node that are found by one look-up: a node for each of its keys. `at_once` is
+    how the look-up is called in the least time. `lowest` is the first index of their rules."""
 
-    look_up: LookUp
+    at_once: LookUp
     nodes: list[_Node]
     lowest: int
+    look_up: LookUp
     divided: DividedLookUp | None
 
     def find(self, prompt: Prompt, headers: Headers, effort: Effort) -> Pieces[Iterator[_Node]]:
@@ -317,9 +324,9 @@ class _Node:
             else:
                 best = rule
                 break
-        for look_up, nodes, lowest, _ in self.branches:
+        for at_once, nodes, lowest, _, _ in self.branches:
             if best is None or lowest < best.index:
-                for place in look_up(prompt, headers):
+                for place in at_once(prompt, headers):
                     leaf = nodes[place].leaf
                     if leaf is None:
                         best = nodes[place].first(best, prompt, headers)
@@ -344,8 +351,8 @@ class _Node:
                 found[rule.index] = rule
                 if not rule.stateful and rule.index not in twins:
                     break
-        for look_up, nodes, _, _ in self.branches:
-            for place in look_up(prompt, headers):
+        for at_once, nodes, _, _, _ in self.branches:
+            for place in at_once(prompt, headers):
                 nodes[place].find_all(found, prompt, headers, twins)
 
     def reached(self, prompt: Prompt, headers: Headers, effort: Effort) -> Pieces[Iterator[Rule]]:
@@ -435,7 +442,14 @@ def _branch(
     keys = tuple(by_key)
     if effort.is_much(len(keys) * PER_KEY):
         yield False
-    return _Branch(family.look_up(keys), nodes, lowest, family.divide(keys))
+    look_up = family.look_up(keys)
+    return _Branch(_method_of(look_up), nodes, lowest, look_up, family.divide(keys))
+
+
+def _method_of(look_up: LookUp) -> LookUp:
+    """Return how a look-up is called in the least time: an object with a `__call__` by that, which
+    takes 0.02 µs instead of 0.1."""
+    return look_up.__call__ if isinstance(look_up, (TextLookUp, ValueLookUp)) else look_up
 
 
 def _file_all(
