@@ -109,12 +109,16 @@ class Answer(NamedTuple):
     """True if `pace` is that of the answer itself, which comes before that of traffic."""
     is_neutral: bool = False
     """True if the response says a neutral reply, whose counts are the same in every API."""
+    size: int | None = None
+    """About the bytes of the response, if they were counted before."""
 
     @property
     def own_size(self) -> int:
         """About the bytes of a response that was generated for one request; 0 of a shared one."""
         if self.number is not None:
             return 0
+        if self.size is not None:
+            return self.size
         return BYTES_PER_TOKEN * estimate_value(self.response)
 
 
@@ -234,19 +238,23 @@ class DividedWork(NamedTuple):
 
 class CallFunction(NamedTuple):
     """The operation of calling a function of the author with the `prompt`. All operations of its
-    question are of this kind. Its result is a Called."""
+    question are of this kind. Its result is a Called. `read` reads what the function returns, or
+    raises a ValueError: in a thread if it is large."""
 
     function: ReplyFunction
     prompt: PromptView
+    read: Callable[[Any], Any] | None = None
 
 
 class Called(NamedTuple):
     """What a function has returned, or the `error` that it raised; with `is_late`, the error of the
-    server that it took too long."""
+    server that it took too long. `reading` has the result of the operation's `read` if that was
+    called: it returns what that returned, or raises what it raised."""
 
     value: Any = None
     error: BaseException | None = None
     is_late: bool = False
+    reading: Callable[[], Any] | None = None
 
 
 class FindPeer(NamedTuple):

@@ -60,7 +60,7 @@ def make_in_pieces(source: Source, asked: Asked, now: Callable[[], float]) -> Pi
 
 def call_of(source: FunctionSource, asked: Asked) -> CallFunction:
     """Return the operation of calling the function of `source`."""
-    return CallFunction(source.function, asked.view())
+    return CallFunction(source.function, asked.view(), source.source_of)
 
 
 def could_not_make(rule: Rule, error: MadeReplyError) -> tuple[RequestError, Trouble]:

@@ -128,7 +128,8 @@ def _source_of_returned(
     """
     source = _source(api, read_returned(value), stream, headers)
     assert not isinstance(source, FunctionSource)
-    return replace(source, fixed=source.fixed._replace(number=None))
+    fixed = source.fixed._replace(number=None)
+    return replace(source, fixed=fixed._replace(size=fixed.own_size))
 
 
 def _headers(written: WrittenAnswer) -> Headers:

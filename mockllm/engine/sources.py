@@ -153,7 +153,8 @@ class FunctionSource(_Configured):
             reason = f"the function raised {type(error).__name__}: {error}"[:MAX_REASON]
         else:
             try:
-                source = self.source_of(called.value)
+                reading = called.reading
+                source = self.source_of(called.value) if reading is None else reading()
             except ValueError as exc:
                 reason = f"the function returned {exc}"[:MAX_REASON]
             else:

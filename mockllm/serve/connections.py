@@ -114,7 +114,7 @@ class Service:
         self.alike = Alike(app, self.heads, self.observes, meter)
         self.performer = performer or NoPeers()
         self.turns = turns or Turns()
-        self.functions = Functions()
+        self.functions = Functions(self.turns.beside)
         self._reported: set[str] = set()  # places of troubles
         self.clock = clock or Clock()
         self.gates = gates or Gates()

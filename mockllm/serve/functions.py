@@ -3,6 +3,9 @@
 A function has `MAX_SECONDS`. One that takes longer is left behind: an asynchronous one is
 cancelled, a thread goes on with it and ends when it returns. Nothing waits for a function that was
 left behind, neither the stop of the server nor the end of the process.
+
+To read what a function has returned, which may be of any size, takes long if it is large. Then it
+is read in a thread, too.
 """
 
 from __future__ import annotations
@@ -11,11 +14,14 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
+
+from pydantic import BaseModel
 
 from mockllm.config.functions import Prompt, ReplyFunction
 from mockllm.engine.decision import Called
@@ -24,6 +30,12 @@ MAX_SECONDS = 10.0
 """Seconds that a function may take, with the time that it waits for a thread."""
 MAX_THREADS = 32
 """Functions that are called at the same time in threads; others wait."""
+
+MAX_VALUES = 200
+MAX_CHARACTERS = 64 * 1024
+"""Values and characters of an answer that is read in the loop. Reading takes 5 µs for a value."""
+TEMPLATE_COST = 64
+"""A character of a template takes as long as so many of a text."""
 
 _STOPPING = (KeyboardInterrupt, SystemExit)
 """What a function raises to end the program."""
@@ -35,10 +47,12 @@ def is_asynchronous(function: ReplyFunction) -> bool:
 
 
 class Functions:
-    """Calls functions in one loop. `close` ends the threads."""
+    """Calls functions in one loop. `close` ends the threads. The context `beside` is open as long
+    as a thread reads what is large."""
 
-    def __init__(self) -> None:
+    def __init__(self, beside: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         self._threads = _Threads()
+        self._beside = beside
 
     async def perform(self, operations: Sequence[Any]) -> Sequence[Called]:
         """Return what the functions of `operations` (`CallFunction`) return, in the same order.
@@ -51,7 +65,20 @@ class Functions:
         """End the threads that wait for a function, and others when their function returns."""
         self._threads.close()
 
-    async def _call(self, function: ReplyFunction, prompt: Prompt) -> Called:
+    async def _call(
+        self, function: ReplyFunction, prompt: Prompt, read: Callable[[Any], Any] | None = None
+    ) -> Called:
+        called = await self._called(function, prompt)
+        if read is None or called.error is not None or not is_large(called.value):
+            return called
+        with self._beside():
+            try:
+                found = await self._threads.run(read, called.value)
+            except Exception as exc:
+                return called._replace(reading=partial(_raise, exc))
+        return called._replace(reading=lambda: found)
+
+    async def _called(self, function: ReplyFunction, prompt: Prompt) -> Called:
         limit = asyncio.timeout(MAX_SECONDS)
         try:
             async with limit:
@@ -77,6 +104,36 @@ class Functions:
         return await value if isawaitable(value) else value
 
 
+def is_large(value: Any) -> bool:
+    """True if it takes long to read an answer that a function has returned."""
+    todo, values, size = [(value, 1)], 0, 0
+    while todo:
+        found, cost = todo.pop()
+        values += 1
+        if isinstance(found, str):
+            size += len(found) * cost
+        elif isinstance(found, BaseModel):
+            todo += [(each, _cost_of(name)) for name, each in found.__dict__.items()]
+        elif isinstance(found, (dict, list, tuple)):
+            if len(found) > MAX_VALUES:
+                return True
+            if isinstance(found, dict):
+                todo += [(each, _cost_of(name)) for name, each in found.items()]
+            else:
+                todo += [(each, 1) for each in found]
+        if values + len(todo) > MAX_VALUES or size > MAX_CHARACTERS:
+            return True
+    return False
+
+
+def _cost_of(name: Any) -> int:
+    return TEMPLATE_COST if name == "template" else 1
+
+
+def _raise(error: Exception) -> Any:
+    raise error
+
+
 def frames_below(traceback: TracebackType | None, *modules: str) -> TracebackType | None:
     """Return the frames of a traceback behind the last one that is of one of `modules`."""
     found, frame = traceback, traceback
@@ -98,9 +155,9 @@ def _without_our_frames(error: BaseException) -> BaseException:
 class _Job:
     """A call in a thread, and the future of its result in the loop that waits for it."""
 
-    def __init__(self, function: ReplyFunction, prompt: Prompt) -> None:
+    def __init__(self, function: Callable[[Any], Any], argument: Any) -> None:
         self._function = function
-        self._prompt = prompt
+        self._argument = argument
         self._loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = self._loop.create_future()
         # changed with the lock of the threads
@@ -111,7 +168,7 @@ class _Job:
     def call(self) -> Callable[[], None]:
         """Call the function. Returns a function that tells the result to the loop."""
         try:
-            value, error = self._function(self._prompt), None
+            value, error = self._function(self._argument), None
         except BaseException as exc:  # whatever it raises belongs to the loop
             value, error = None, exc
         return partial(self._tell, value, error)
@@ -148,9 +205,9 @@ class _Threads:
         self._idle = 0
         self._waiting = 0  # jobs for the next threads that are done
 
-    async def run(self, function: ReplyFunction, prompt: Prompt) -> Any:
+    async def run(self, function: Callable[[Any], Any], argument: Any) -> Any:
         """Return what `function` returns in a thread."""
-        job = _Job(function, prompt)
+        job = _Job(function, argument)
         with self._lock:
             if self._idle:
                 self._idle -= 1

@@ -153,3 +153,22 @@ def test_only_what_is_made_is_made() -> None:
     assert is_made(source(print))
     assert isinstance(source("written"), FixedSource)
     assert not is_made(source("written"))
+
+
+def test_a_large_answer_that_was_read_is_not_read_again() -> None:
+    function = source(lambda prompt: "never called")
+    found = function.source_of("a")
+
+    returned = function.returned(Called("b", reading=lambda: found))
+
+    assert returned.fixed.response == found.fixed.response
+
+
+def test_what_is_wrong_with_a_large_answer_is_the_error_of_its_function() -> None:
+    function = source(lambda prompt: "never called")
+
+    def reading() -> Any:
+        return function.source_of({"text": 5})
+
+    with pytest.raises(MadeReplyError, match="the function returned what is not an answer"):
+        function.returned(Called("b", reading=reading))

@@ -11,10 +11,12 @@ from typing import Any, cast
 import pytest
 from anyio import fail_after
 
+from mockllm import Error, Reply, ToolCall
 from mockllm.config.functions import Prompt
 from mockllm.engine.decision import Called, CallFunction
 from mockllm.serve import functions as functions_module
-from mockllm.serve.functions import Functions
+from mockllm.serve.functions import MAX_CHARACTERS, MAX_VALUES, Functions
+from mockllm.serve.turns import Turns
 from tests.support.served import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -241,3 +243,76 @@ async def test_the_traceback_of_an_error_is_that_of_the_function(functions: Func
     errors = [each.error for each in results if each.error is not None]
     names = [[frame.name for frame in extract_tb(each.__traceback__)] for each in errors]
     assert names == [["fail_later"], ["fail_now"], ["cancelled"]]
+
+
+# --- what is large --------------------------------------------------------------------------------
+
+
+async def read(functions: Functions, value: Any, read: Any) -> Called:
+    """What a function has returned, read by `read` if it is large."""
+    with fail_after(PATIENCE):
+        [called] = await functions.perform([CallFunction(lambda prompt: value, PROMPT, read)])
+    return called
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a" * (MAX_CHARACTERS + 1),
+        {"json": [0] * MAX_VALUES},
+        {"json": {"a": [["b"] * 9] * (MAX_VALUES // 9)}},
+        Reply(tool_calls=[ToolCall(name="f", arguments={})] * MAX_VALUES),
+        Reply(text={"template": "{{ user }}" * 200}),
+        {"template": "{{ user }}" * 200},
+        Error(status=500, body={"a": "b" * (MAX_CHARACTERS + 1)}),
+    ],
+)
+async def test_a_large_answer_is_read_in_a_thread(functions: Functions, value: Any) -> None:
+    threads = []
+
+    def note(value: Any) -> str:
+        threads.append(threading.current_thread())
+        return "read"
+
+    called = await read(functions, value, note)
+
+    assert called.value is value
+    assert called.reading is not None
+    assert called.reading() == "read"
+    assert threading.current_thread() not in threads
+    assert len(threads) == 1
+
+
+@pytest.mark.parametrize(
+    "value", ["a" * MAX_CHARACTERS, {"text": "a"}, {"template": "{{ user }}"}, None, 7]
+)
+async def test_a_small_answer_is_left_to_who_has_asked(functions: Functions, value: Any) -> None:
+    assert await read(functions, value, None) == Called(value)
+    assert await read(functions, value, lambda value: "read") == Called(value)
+
+
+async def test_what_is_wrong_with_a_large_answer_is_raised_where_it_is_read(
+    functions: Functions,
+) -> None:
+    def fail(value: Any) -> Any:
+        raise ValueError("it is wrong")
+
+    called = await read(functions, "a" * (MAX_CHARACTERS + 1), fail)
+
+    assert called.error is None
+    assert called.reading is not None
+    with pytest.raises(ValueError, match="it is wrong"):
+        called.reading()
+
+
+async def test_others_know_while_a_large_answer_is_read() -> None:
+    seen = []
+    turns = Turns()
+    functions = Functions(turns.beside)
+    try:
+        await read(functions, "a" * 100_000, lambda value: seen.append(turns.has_large_body))
+    finally:
+        functions.close()
+
+    assert seen == [True]
+    assert not turns.has_large_body
