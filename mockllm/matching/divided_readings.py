@@ -10,7 +10,7 @@ reading, not a tuple, because the collection of young garbage looks at all value
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 from mockllm.matching import readings
@@ -152,6 +152,10 @@ def _tools(prompt: Prompt) -> Pieces[Texts]:
     return (yield from _drain(prompt.readers.tools(prompt.body)))
 
 
+def _tool_sets(prompt: Prompt) -> Pieces[Sequence[Collection[str]]]:
+    return (yield from read_slices(prompt.once(readings.tools), readings.sets_of_names))
+
+
 def _drain(values: Iterable[_T]) -> Pieces[list[_T]]:
     """Return a list of the values, which are read one by one, with pauses."""
     found: list[_T] = []
@@ -230,6 +234,7 @@ _DIVIDED: dict[Reading, Divided] = {
     readings.turns: _turns,
     readings.system: _system,
     readings.tools: _tools,
+    readings.tool_sets: _tool_sets,
     readings.user: _user,
     readings.last_user: _last_user,
     readings.step: _step,

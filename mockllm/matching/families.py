@@ -12,12 +12,12 @@ from itertools import chain
 from typing import Any
 
 from mockllm.matching import readings
-from mockllm.matching.effort import Effort
-from mockllm.matching.expressions import Matches, expression_filter
+from mockllm.matching.expressions import DividedFilter, Matches, expression_filter
 from mockllm.matching.lookups import (
     BodyTexts,
     BodyValues,
     DividedLookUp,
+    HeaderLookUp,
     LookUp,
     OneMessageText,
     TextLookUp,
@@ -32,8 +32,6 @@ from mockllm.prompt import Prompt
 
 MIN_MESSAGE = 16  # bytes of a message
 MIN_VALUE = 2  # bytes of a value and its separator
-FILTER_CALL = 2_000  # nanoseconds to look for the literals of expressions in another
-FILTER_PER_CHARACTER = 8  # nanoseconds
 
 
 class Family(ABC):
@@ -144,7 +142,7 @@ class MessageTexts(Family):
 
         if len(keys) == 1:
             in_pieces = substrings.matches_in_pieces
-            return OneMessageText(read, substrings.matches, in_pieces, None, role, keys[0])
+            return OneMessageText(read, substrings.matches, in_pieces, role=role, only=keys[0])
         return TextLookUp(read, substrings.matches, substrings.matches_in_pieces)
 
 
@@ -164,6 +162,18 @@ class HeaderValues(Family):
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderTexts(Family):
+    """The texts in the first value of a header, which is not missing."""
+
+    name: bytes
+
+    rank = 2
+
+    def look_up(self, keys: Sequence[bytes]) -> LookUp:
+        return HeaderLookUp(self.name, SubstringIndex([key.decode("latin-1") for key in keys]))
+
+
+@dataclass(frozen=True, slots=True)
 class PromptValues(Family):
     """Values that `read` gives of a prompt."""
 
@@ -176,8 +186,7 @@ class PromptValues(Family):
         read = self.read
         if isinstance(read, BodyValues):
             read = replace(read, longest=max(len(key) for key in keys if isinstance(key, bytes)))
-        longest = max((len(key) for key in keys if isinstance(key, str)), default=0)
-        return ValueLookUp(read, {key: place for place, key in enumerate(keys)}, longest)
+        return ValueLookUp.of(read, {key: place for place, key in enumerate(keys)})
 
     def slowness(self, key: Hashable) -> str:
         return _slow_path(self.read)
@@ -213,15 +222,8 @@ class Expressions(Family):
     rank = 5
 
     def look_up(self, keys: Sequence[Matches]) -> LookUp:
-        may_match = expression_filter(keys)
-
-        def in_pieces(text: str, effort: Effort) -> Pieces[Iterable[int]]:
-            found = may_match(text)
-            if effort.is_much(FILTER_CALL + FILTER_PER_CHARACTER * len(text)):
-                yield False
-            return found
-
-        return TextLookUp(self.read, may_match, in_pieces)
+        may_match = DividedFilter(keys)
+        return TextLookUp(self.read, may_match.at_once, may_match, max_short=0)
 
     def slowness(self, key: Matches) -> str:
         if expression_filter([key])(""):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
 from mockllm.matching.closeness import ONLY_HEADERS
+from mockllm.matching.effort import PER_TEXT, Effort
 from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
 from mockllm.matching.texts import quote
 from mockllm.prompt import Prompt
 from mockllm.redaction import is_secret
+
+LONG_HEADER = 10  # conditions that are decided while a header of 10 kB is searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,14 @@ class HeaderEquals(_HeaderPredicate):
 @dataclass(frozen=True, slots=True)
 class HeaderContains(_HeaderPredicate):
     """The header is present and contains this value."""
+
+    @property
+    def extent(self) -> int:
+        return LONG_HEADER
+
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        if effort.is_much(PER_TEXT + len(headers.get(self.name, b""))):
+            yield False
 
     def accepts(self, found: bytes | None) -> bool:
         return found is not None and self.value in found

@@ -12,13 +12,14 @@ from mockllm.matching.expressions import Matches
 from mockllm.matching.families import (
     Expressions,
     Family,
+    HeaderTexts,
     HeaderValues,
     MessageItems,
     MessageTexts,
     PromptTexts,
     PromptValues,
 )
-from mockllm.matching.header_predicates import HeaderEquals
+from mockllm.matching.header_predicates import HeaderContains, HeaderEquals
 from mockllm.matching.logic import AllOf, AnyOf
 from mockllm.matching.lookups import BodyTexts, BodyValues
 from mockllm.matching.message_predicates import ItemsEndWith, ItemsEqual, MessageContains
@@ -119,6 +120,8 @@ def home_of(predicate: Predicate) -> Home | None:
             return Home(((MessageTexts(role), text),), decides=True)
         case HeaderEquals(name, _, value):
             return Home(((HeaderValues(name), value),), decides=True)
+        case HeaderContains(name, _, value):
+            return Home(((HeaderTexts(name), value),), decides=True)
         case SystemContains(text):
             return Home(((PromptTexts(Prompt.system), text),), decides=True)
         case OffersTool(name):

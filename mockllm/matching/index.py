@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 from mockllm.matching.effort import Effort
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.families import Family
+from mockllm.matching.header_predicates import HeaderContains
 from mockllm.matching.homes import Home, home_of
 from mockllm.matching.lookups import (
     DividedLookUp,
@@ -56,6 +57,7 @@ PER_KEY = 1_500  # nanoseconds to add a key to a look-up
 PER_NEAR_MISS = 1_000  # nanoseconds to file a rule for near misses
 PER_MEASURED = 1_000  # nanoseconds to count a rule
 MAX_CONDITIONS = 1_000  # of a rule that is decided without a pause: 1 to 3 ms
+MAX_IN_HEADERS = 100  # texts that are looked for in headers without a pause: 1 to 4 ms
 MAX_BRANCHES = 1_000  # of an index in which rules are found without a pause
 MAX_SMALL = 16 * 1024  # bytes of a body that has few texts
 MAX_PLAIN = 64 * 1024  # bytes of a plain body of which only the last words are looked at
@@ -124,7 +126,9 @@ class RuleIndex:
         self.stateful = False
         """True if some rule has state."""
         self.is_slow = False
-        """True if some condition is (`Predicate.is_slow`), or if there are many in a rule."""
+        """True if some condition is (`Predicate.is_slow`), or if there are many in a rule, or of
+        headers, which may be long where bodies are small."""
+        in_headers = 0
         for rule in self.rules:
             self.is_slow = self.is_slow or rule.extent > MAX_CONDITIONS
             self.stateful = self.stateful or rule.stateful
@@ -134,10 +138,12 @@ class RuleIndex:
                 self.looks_back = self.looks_back or predicate.looks_back
                 self.reads_one_message = self.reads_one_message and predicate.reads_one_message
                 self.is_slow = self.is_slow or predicate.is_slow
+                in_headers += isinstance(predicate, HeaderContains)
             if effort.is_much(PER_READ):
                 yield False
         self.header_names = tuple(names)
         """The headers that some rule depends on, in lower case, each once."""
+        self.is_slow = self.is_slow or in_headers > MAX_IN_HEADERS
         self.readings = tuple(readings)
         """What the rules read of a conversation, in order."""
 

@@ -29,6 +29,7 @@ MAX_LEVELS = 32
 MAX_STEPS = 10_000
 """Values that such a path may look at, counted as often as it does: 5 to 8 ms."""
 PER_STEP = 1_000  # nanoseconds
+PER_SCANNED = 40  # nanoseconds to look whether a value has others in it
 FILTER_CHARACTERS = 3
 """Characters of a filter that take as long for each value as a step."""
 
@@ -245,7 +246,9 @@ def _find_all(segments: Iterable[_Segment], body: Any, effort: Effort) -> Pieces
                         return None
                     if size:
                         found += select(each, body)
-                    if effort.is_much(PER_STEP * (1 + steps * size)):
+                    if effort.is_much(
+                        PER_STEP * (1 + steps * size) + descends * PER_SCANNED * size
+                    ):
                         yield False
         values = found
     return values

@@ -6,20 +6,23 @@ automaton or a set of expressions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
 
 from mockllm.matching.body_values import Canonical, is_longer
 from mockllm.matching.effort import MAX_TEXT_AT_ONCE, Effort
 from mockllm.matching.json_path import Path
 from mockllm.matching.predicate import Headers
 from mockllm.matching.readings import Folded
+from mockllm.matching.substrings import SubstringIndex
 from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 
 MAX_SHORT = 256  # characters of a text that is looked at in one piece
 PER_SHORT = 2_000  # nanoseconds to look up such a text
 PER_VALUE = 200  # nanoseconds to look up a value
+ENDS = 32  # characters of a long text, from its beginning, middle and end, by which it is found
 
 _FIRST = (0,)
 
@@ -78,6 +81,8 @@ def in_pieces(
     """Return what `look_up` finds, with pauses."""
     if isinstance(look_up, (TextLookUp, ValueLookUp)):
         return (yield from look_up.in_pieces(prompt, effort))
+    if isinstance(look_up, HeaderLookUp):
+        return (yield from look_up.in_pieces(headers, effort))
     return look_up(prompt, headers)
 
 
@@ -95,6 +100,8 @@ class TextLookUp:
     pieces_in_text: Callable[[str, Effort], Pieces[Iterable[int]]]
     unfolded: Callable[[Prompt], Iterable[str]] | None = None
     """Reads the texts before they are folded, if `read` folds them."""
+    max_short: int = MAX_SHORT
+    """Characters of a text that is looked at in one piece."""
 
     def __call__(self, prompt: Prompt, headers: Headers) -> Iterable[int]:
         found: Collection[int] = ()
@@ -121,7 +128,7 @@ class TextLookUp:
                     text = yield from folded.fold_in_pieces(text, effort)
                 else:
                     text = folded[text]
-            if len(text) > MAX_SHORT:
+            if len(text) > self.max_short:
                 found.update((yield from self.pieces_in_text(text, effort)))
             else:
                 found.update(self.in_text(text))
@@ -148,6 +155,26 @@ class OneMessageText(TextLookUp):
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderLookUp:
+    """Finds the keys that are in the first value of a header."""
+
+    name: bytes
+    texts: SubstringIndex
+    """The keys, each character of which is a byte."""
+
+    def __call__(self, prompt: Prompt, headers: Headers) -> Iterable[int]:
+        value = headers.get(self.name)
+        return () if value is None else self.texts.matches(value.decode("latin-1"))
+
+    def in_pieces(self, headers: Headers, effort: Effort) -> Pieces[Iterable[int]]:
+        """Return what a call returns, with pauses."""
+        value = headers.get(self.name)
+        if value is None:
+            return ()
+        return (yield from self.texts.matches_in_pieces(value.decode("latin-1"), effort))
+
+
+@dataclass(frozen=True, slots=True)
 class ValueLookUp:
     """Finds the keys that are among the values that `read` gives of a prompt."""
 
@@ -155,6 +182,20 @@ class ValueLookUp:
     places: Mapping[Hashable, int]
     longest: int = 0
     """Characters of the longest key that is a text."""
+    long: Mapping[tuple[int, str], Sequence[str]] = field(default_factory=dict)
+    """Keys that are long texts, by what `_shape` returns."""
+
+    @classmethod
+    def of(
+        cls, read: Callable[[Prompt], Iterable[Hashable]], places: Mapping[Hashable, int]
+    ) -> Self:
+        """Return the look-up of these keys."""
+        texts = [key for key in places if isinstance(key, str)]
+        long: dict[tuple[int, str], list[str]] = {}
+        for text in texts:
+            if len(text) > MAX_TEXT_AT_ONCE:
+                long.setdefault(_shape(text), []).append(text)
+        return cls(read, places, max(map(len, texts), default=0), long)
 
     def __call__(self, prompt: Prompt, headers: Headers) -> Iterable[int]:
         places = self.places
@@ -169,10 +210,24 @@ class ValueLookUp:
         places, longest = self.places, self.longest
         found: set[int] = set()
         for value in values:
-            if isinstance(value, str) and len(value) > longest:
-                pass  # to hash 60 MB takes 10 to 30 ms
+            if isinstance(value, str) and len(value) > min(longest, MAX_TEXT_AT_ONCE):
+                found.update((yield from self._find_long(value)))
             elif value in places:
                 found.add(places[value])
             if effort.is_much(PER_VALUE):
                 yield False
         return found
+
+    def _find_long(self, text: str) -> Pieces[Iterable[int]]:
+        """Return the place of a long text, which is compared: to hash 60 MB takes 10 to 30 ms."""
+        for key in self.long.get(_shape(text), ()):
+            yield False
+            if key == text:
+                return (self.places[key],)
+        return ()
+
+
+def _shape(text: str) -> tuple[int, str]:
+    """Return what few long texts that differ have in common."""
+    middle = len(text) // 2
+    return len(text), text[:ENDS] + text[middle : middle + ENDS] + text[-ENDS:]

@@ -6,7 +6,7 @@ told: the request continues a conversation that is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from mockllm.matching.effort import MAX_TEXT_AT_ONCE, Effort
 from mockllm.matching.folding import fold
 from mockllm.pieces import Pieces, finish
 from mockllm.prompt import ConversationMessage, Prompt, ToolResult
-from mockllm.prompt.conversation import tuple_or_list
+from mockllm.prompt.conversation import slices, tuple_or_list
 from mockllm.prompt.prompt import read_messages, read_system, read_tools, read_turns
 
 Texts = Sequence[str]
@@ -95,6 +95,22 @@ system = read_system
 """The texts of all instructions."""
 tools = read_tools
 """The names of the tools."""
+
+
+MAX_HASHED = 1_024  # characters of a name that is looked up; a longer one is compared
+
+
+def tool_sets(prompt: Prompt) -> Sequence[Collection[str]]:
+    """The names of the tools for look-ups, some hundreds in each."""
+    return tuple(chain.from_iterable(map(sets_of_names, slices(prompt.once(tools)))))
+
+
+def sets_of_names(names: Sequence[str]) -> tuple[Collection[str], ...]:
+    """Return names as a set, and those that take long to hash beside it."""
+    long = tuple(name for name in names if len(name) > MAX_HASHED)
+    if not long:
+        return (frozenset(names),)
+    return frozenset(name for name in names if len(name) <= MAX_HASHED), long
 
 
 def user(prompt: Prompt) -> Texts:

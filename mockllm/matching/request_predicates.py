@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
+from heapq import nsmallest
+from itertools import islice
 from typing import NamedTuple
 
 from mockllm.matching import readings
 from mockllm.matching.closeness import ONLY_REQUEST
-from mockllm.matching.effort import Effort, is_in_one
+from mockllm.matching.effort import PER_TEXT, Effort, is_in_one
 from mockllm.matching.folding import explain_absence
 from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
 from mockllm.matching.readings import UNKNOWN_CHAIN, Reading, Texts
@@ -19,6 +21,7 @@ from mockllm.matching.texts import quote
 from mockllm.prompt import Prompt
 
 MAX_LISTED = 10  # names in a reason
+MAX_COMPARED = 16  # names of tools that are compared with another, where more are looked up
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +66,17 @@ class OffersTool(Predicate):
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
-        if self.name in prompt.tools():
+        offered = prompt.tools()
+        if self.name in offered if len(offered) <= MAX_COMPARED else self._is_one(prompt):
             return None
         return Difference(ONLY_REQUEST, partial(self._reason, prompt))
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        return (readings.tools,)
+        return (readings.tools, readings.tool_sets)
+
+    def _is_one(self, prompt: Prompt) -> bool:
+        return any(self.name in names for names in prompt.once(readings.tool_sets))
 
     def _reason(self, prompt: Prompt) -> str:
         offered = prompt.tools()
@@ -123,20 +130,32 @@ class OffersAnyTool(Predicate):
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
         offered = prompt.tools()
-        if not self.names.isdisjoint(offered):
+        known = None if prompt.verdicts is None else prompt.verdicts.get(self)
+        if not self.names.isdisjoint(offered) if known is None else known:
             return None
         return Difference(ONLY_REQUEST, partial(self._reason, offered))
 
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        offered = prompt.tools()
+        if len(offered) <= MAX_COMPARED or self.is_decided(prompt):
+            return
+        holds = False
+        for names in prompt.once(readings.tool_sets):
+            holds = holds or not self.names.isdisjoint(names)
+            if effort.is_much(PER_TEXT * len(names)):
+                yield False
+        prompt.keep_verdict(self, holds)
+
     @property
     def readings(self) -> tuple[Reading, ...]:
-        return (readings.tools,)
+        return (readings.tools, readings.tool_sets)
 
     def covers(self, later: Predicate) -> bool:
         return isinstance(later, OffersAnyTool) and later.names <= self.names
 
     def _reason(self, offered: Texts) -> str:
         found = f"only {_offered(offered)}" if offered else "no tools are offered"
-        return f"{found}, expected one of {_listed(sorted(self.names))}"
+        return f"{found}, expected one of {_listed(nsmallest(MAX_LISTED + 1, self.names))}"
 
 
 class _Count(NamedTuple):
@@ -212,6 +231,6 @@ def _offered(names: Texts) -> str:
 
 
 def _listed(names: Iterable[str]) -> str:
-    shown = [quote(name) for name in names]
+    shown = [quote(name) for name in islice(names, MAX_LISTED + 1)]
     more = ", …" if len(shown) > MAX_LISTED else ""
     return ", ".join(shown[:MAX_LISTED]) + more

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, NamedTuple
 
 import pytest
@@ -20,11 +20,13 @@ from mockllm.matching.effort import (
     is_in_pieces,
 )
 from mockllm.matching.expressions import Matches
+from mockllm.matching.header_predicates import HeaderContains
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.layers import LayeredIndex
 from mockllm.matching.message_predicates import MessageContains
 from mockllm.matching.predicate import Predicate
-from mockllm.matching.readings import Folded
+from mockllm.matching.readings import MAX_HASHED, Folded
+from mockllm.matching.request_predicates import OffersAnyTool, OffersTool
 from mockllm.matching.rule import Rule
 from mockllm.matching.subjects import Subject
 from mockllm.matching.text_predicates import MessageIs, TextIs
@@ -329,6 +331,96 @@ def test_many_rules_that_do_not_match_are_checked_in_pieces() -> None:
     rules = [compile_rule(CHAT, match, n) for n in range(2_000)]
 
     assert pauses_in_search(rules, ask_chat([{"role": "user", "content": "a" * 20_000}])) >= 2
+
+
+TOOLS = 3_000
+
+
+def offered(names: Iterable[str]) -> Prompt:
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return ask_chat([{"role": "user", "content": "hi"}], tools=tools)
+
+
+@pytest.mark.parametrize(
+    ("match", "least"),
+    [
+        ({"tools": [f"tool {at}" for at in range(TOOLS)], "turn": 2}, 2),
+        ({"tools": [*(f"tool {at}" for at in range(TOOLS)), "other"]}, 2),
+        ({"tools": {"any": [f"no tool {at}" for at in range(TOOLS)]}, "turn": 1}, 0),
+        ({"tools": {"any": ["other", "tool 2999"]}, "not": {"tools": ["tool 2999"]}}, 0),
+    ],
+)
+def test_many_tools_are_looked_up_among_many(match: Json, least: int) -> None:
+    """10,000 among as many held the loop for 600 ms to 1.5 s."""
+    prompt = offered(f"tool {at}" for at in range(TOOLS))
+
+    assert pauses_in_search([compile_rule(CHAT, match)], prompt) >= least
+
+
+@given(st.lists(st.sampled_from("abcd"), max_size=4), st.integers(0, 30), st.integers(0, 3))
+def test_a_tool_is_offered_if_one_of_any_number_has_its_name(
+    names: list[str], others: int, long: int
+) -> None:
+    size = MAX_HASHED + 1
+    prompt = offered([*names, *(f"tool {at}" for at in range(others)), *["x" * size] * long])
+
+    for wanted in ("a", "b", "x" * size, "y" * size):
+        for predicate in (OffersTool(wanted), OffersAnyTool(frozenset({wanted, "z"}))):
+            expected = wanted in names or (wanted[0] == "x" and long > 0)
+
+            assert (predicate.difference(prompt, {}) is None) is expected
+            found = finish(predicate.difference_in_pieces(prompt, {}, Effort()))
+            assert (found is None) is expected
+
+
+def test_many_texts_are_looked_for_in_a_header_in_pieces() -> None:
+    """10,000 held the loop for 400 ms in a header of 50 kB."""
+    header = {"name": "x-a", "match_type": "contains"}
+    rules = [
+        compile_rule(CHAT, {"headers": [header | {"value": "a" * at + "b"}]}, at)
+        for at in range(1, 300)
+    ]
+    index, prompt = RuleIndex(rules), ask_chat([{"role": "user", "content": "hi"}])
+    headers = {b"x-a": b"a" * 20_000 + b"b"}
+
+    found, pauses = count_pauses(index.search(prompt, headers, Effort()))
+
+    assert found == index.candidates(prompt, headers) == (rules[0],)
+    assert index.candidates(prompt, {b"x-a": b"aa"}) == index.candidates(prompt, {}) == ()
+    assert pauses >= 4
+    assert index.takes_long(100)
+
+
+@given(st.lists(st.sampled_from([b"", b"a", b"ab", b"b\xff"]), min_size=1), st.binary(max_size=4))
+def test_a_header_is_searched_in_pieces_as_at_once(wanted: list[bytes], value: bytes) -> None:
+    rules = [Rule(at, "", (HeaderContains(b"x-a", "X-A", each),)) for at, each in enumerate(wanted)]
+    index, prompt = RuleIndex(rules), ask_chat([{"role": "user", "content": "hi"}])
+
+    for headers in ({b"x-a": value}, {}):
+        expected = [rule for rule in rules if rule.difference(prompt, headers) is None][:1]
+
+        assert list(index.candidates(prompt, headers)) == expected
+        assert list(finish(index.search(prompt, headers, Effort()))) == expected
+
+
+def test_a_long_text_is_compared_with_keys_that_are_as_long() -> None:
+    """A text of 10 M characters with emojis is hashed in 20 ms."""
+
+    class Unhashed(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            raise AssertionError
+
+    text = "word " * (MAX_TEXT_AT_ONCE // 4)
+    rules = [
+        compile_rule(CHAT, {"user": each}, at)
+        for at, each in enumerate((text[:-1] + "!", text, text.replace("d w", "d W", 2)))
+    ]
+    prompt = ask_chat([{"role": "user", "content": Unhashed(text)}])
+    prompt.leftovers = []
+
+    assert finish(RuleIndex(rules).search(prompt, {}, Effort())) == (rules[1],)
 
 
 def test_many_paths_are_evaluated_in_pieces() -> None:

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.errors import MissingExtraError
-from mockllm.matching.expressions import MAX_TEXT, Matches, expression_filter
+from mockllm.matching.effort import Effort
+from mockllm.matching.expressions import (
+    MAX_FILTERED_TEXT,
+    MAX_TEXT,
+    DividedFilter,
+    Matches,
+    expression_filter,
+)
+from mockllm.pieces import finish
+from tests.support.work import count_pauses
 
 words = st.text("aAbBß", max_size=4)
 
@@ -77,6 +86,32 @@ def test_the_filter_misses_no_expression_that_matches(expressions: list[str], te
     found = set(expression_filter(tests)(text))
 
     assert {at for at, test in enumerate(tests) if test.passes(text)} <= found
+
+
+@given(st.lists(st.sampled_from(["abc", "a.c", "[a-c]+d", "(?i)ABC"]), max_size=6), words)
+def test_a_divided_filter_misses_no_expression_that_matches(
+    expressions: list[str], text: str
+) -> None:
+    tests = [Matches(f"{each}{at % 2 or ''}") for at, each in enumerate(expressions)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mockllm.matching.expressions.MAX_FILTERED", 3)
+        patch.setattr("mockllm.matching.expressions.MAX_FILTERED_LONG", 2)
+        may_pass = DividedFilter(tests)
+    matching = {at for at, test in enumerate(tests) if test.passes(text)}
+
+    for each in (text, text + " " * MAX_FILTERED_TEXT):
+        assert matching <= set(finish(may_pass(each, Effort())))
+    assert matching <= set(may_pass.at_once(text))
+
+
+def test_many_expressions_are_looked_for_in_a_text_in_pieces() -> None:
+    """4,000 held the loop for 25 ms in 35 kB, and for 100 ms in a megabyte."""
+    may_pass = DividedFilter([Matches(f"word{number:04}[0-9]+") for number in range(2_000)])
+
+    found, pauses = count_pauses(may_pass("word0007 " * 10_000, Effort()))
+
+    assert list(found) == [7]
+    assert pauses == 8
 
 
 def test_without_google_re2_an_expression_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
