@@ -10,6 +10,7 @@ from mockllm.endpoints.bodies import endpoint_decision, json_answer, read_object
 from mockllm.endpoints.route import MESSAGES, RESPONSES, Context
 from mockllm.engine.asking import MAX_UNDIVIDED, begin, pause_if_large
 from mockllm.engine.decision import Decision, Question
+from mockllm.engine.sources import outline
 from mockllm.engine.unmatched import UnmatchedError
 from mockllm.exchange import Request
 from mockllm.pieces import Pieces
@@ -91,7 +92,7 @@ def find_failure(
     if isinstance(selection, UnmatchedError) or selection.candidates:
         return None  # to count tokens takes no answer of a mock with several
     source, rule, *_ = selection
-    failure = source.answer(prompt).failure
+    failure = outline(source, prompt).failure
     if failure is None or not failure.is_of_any_call:
         return None
     reply = context.engine.renderer.render_failure(

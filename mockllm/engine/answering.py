@@ -37,10 +37,17 @@ from mockllm.engine.faults import (
 )
 from mockllm.engine.latency import compile_latency
 from mockllm.engine.made_reply import MadeReplyError
-from mockllm.engine.making import could_not_make, is_made, make_answer
+from mockllm.engine.making import could_not_make, make_answer
 from mockllm.engine.mocks import Table
 from mockllm.engine.rendering import Renderer
-from mockllm.engine.sources import FixedSource, Selection, faults_of, with_cached
+from mockllm.engine.sources import (
+    FixedSource,
+    Selection,
+    faults_of,
+    needs_pieces,
+    outline,
+    with_cached,
+)
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
 from mockllm.exchange import PAUSE, DividedBody, LazySteps, Request, Step
@@ -95,7 +102,7 @@ class Responder:
         self, table: Table, asked: Asked, selection: Selection, faults: Planned
     ) -> Match | Decision | Question:
         """Return what `answer` does, with these faults in the reply."""
-        if is_made(selection.source):
+        if needs_pieces(selection.source):
             decide = partial(self._decide_made, table, asked, selection, faults)
             return make_answer(selection.source, asked, self.work_clock, decide)
         match = self.match(table, asked, selection)
@@ -118,7 +125,10 @@ class Responder:
         """Return the decision to send the answer that was `made` for one request, in pieces."""
         if isinstance(made, MadeReplyError):
             return self._failed_decision(table, asked.prompt, selection, made)
-        match = self.match(table, asked, selection, made)
+        answer, felt, kinds = self._adapted(table, asked, made)
+        if answer.is_large:
+            answer = yield from self._renderer.complete(table, selection, answer)
+        match = self._match(table, asked, selection, answer, felt, kinds)
         if made.failure is not None and asked.effects.fault is not None:
             happening, _ = faults_of(selection, asked.effects, made)  # of an error
             faults = tuple(each for each in faults if each in happening)
@@ -192,15 +202,18 @@ class Responder:
             near_miss=near_miss_of(error),
         )
 
-    def match(
-        self, table: Table, asked: Asked, selection: Selection, made: Answer | None = None
-    ) -> Match:
-        """Return the match with an answer, the one that was `made` or that of the selected source,
-        without its faults."""
+    def match(self, table: Table, asked: Asked, selection: Selection) -> Match:
+        """Return the match with the answer of the selected source, without its faults."""
+        adapted = self._adapted(table, asked, selection.source.answer(asked.prompt))
+        return self._match(table, asked, selection, *adapted)
+
+    def _adapted(
+        self, table: Table, asked: Asked, answer: Answer
+    ) -> tuple[Answer, tuple[str, ...], tuple[str, ...]]:
+        """Return `answer` as it is to this request, with the labels of the entries of traffic that
+        have changed it, and the kinds of what its client has asked for."""
         prompt, effects = asked.prompt, asked.effects
         headers = asked.request.first_values
-        source, rule, reusable, _ = selection
-        answer = source.answer(prompt) if made is None else made
         felt: tuple[str, ...] = ()
         if effects is not NO_EFFECTS:
             answer, felt = effects.pace(answer)
@@ -214,6 +227,20 @@ class Responder:
                 felt = felt if effects.error is not None else ()
         if answer.pace is not None and answer.pace.cached:
             answer = with_cached(table.api, answer, prompt)
+        return answer, felt, kinds
+
+    def _match(
+        self,
+        table: Table,
+        asked: Asked,
+        selection: Selection,
+        answer: Answer,
+        felt: tuple[str, ...],
+        kinds: tuple[str, ...],
+    ) -> Match:
+        """Return the match with an `answer` that is adapted to its request."""
+        prompt = asked.prompt
+        source, rule, reusable, _ = selection
         input_tokens = None
         if self.needs_input is not None and (
             answer.number is None or self.counts_input(table.api, answer)
@@ -277,7 +304,8 @@ class Responder:
             return compile_faults(wished), selection.rule
         if asked.effects.fault is None:
             return selection.source.faults, selection.rule
-        return faults_of(selection, asked.effects, selection.source.answer(asked.prompt))
+        answer = outline(selection.source, asked.prompt)
+        return faults_of(selection, asked.effects, answer)
 
 
 def _decide_divided(match: Match) -> Pieces[Decision]:

@@ -15,7 +15,9 @@ from mockllm.matching.rule import Rule
 from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 from mockllm.providers.api import API
+from mockllm.providers.completed import CompletedResponse
 from mockllm.providers.failures import Failure
+from mockllm.providers.speech import Speech
 from mockllm.replies.faults import Fault
 from mockllm.replies.ready import ReadyBytes
 from mockllm.state.operations import Leave, Settle
@@ -86,6 +88,15 @@ class PlannedFault(NamedTuple):
 Planned = tuple[PlannedFault, ...]
 
 
+class Beforehand(NamedTuple):
+    """What was found out about a large answer with pauses: its response `completed`, what the model
+    says in it if that is paced, and about its size in bytes if it was made for one request."""
+
+    completed: CompletedResponse | None
+    speech: Speech | None
+    size: int
+
+
 class Answer(NamedTuple):
     """A response in the format of its API, configured or generated. A stream of it consists of
     `events`, or of deltas cut by `chunk` if that is None.
@@ -111,6 +122,16 @@ class Answer(NamedTuple):
     """True if the response says a neutral reply, whose counts are the same in every API."""
     size: int | None = None
     """About the bytes of the response, if they were counted before."""
+    is_large: bool = False
+    """True if it takes long to complete or to encode, so that it is rendered in pieces."""
+    beforehand: Beforehand | None = None
+    """What was done in pieces before a large answer is rendered; None if that is not done yet."""
+
+    @property
+    def complete_response(self) -> dict[str, Any]:
+        """The response, completed if that was done before."""
+        known = None if self.beforehand is None else self.beforehand.completed
+        return self.response if known is None else known
 
     @property
     def own_size(self) -> int:
@@ -119,6 +140,8 @@ class Answer(NamedTuple):
             return 0
         if self.size is not None:
             return self.size
+        if self.beforehand is not None:
+            return self.beforehand.size
         return BYTES_PER_TOKEN * estimate_value(self.response)
 
 

@@ -243,7 +243,11 @@ class Limiter:
         kept = self._usages.get(id(response))
         if kept is not None and kept[0] is response:
             return kept[1]
-        usage = {} if api.speaker is None else api.speaker.complete(response).get("usage")
+        usage = (
+            {}
+            if api.speaker is None
+            else api.speaker.complete(answer.complete_response).get("usage")
+        )
         found = usage if isinstance(usage, Mapping) else {}
         if answer.number is not None:
             if len(self._usages) >= MAX_USAGES:

@@ -12,18 +12,13 @@ from mockllm.engine.asking import begin
 from mockllm.engine.decision import Answer, CallFunction, Decision, Question, Trouble
 from mockllm.engine.faults import FINAL
 from mockllm.engine.made_reply import MAX_SMALL, MadeReplyError
-from mockllm.engine.sources import FunctionSource, MadeSource, Source
+from mockllm.engine.sources import FunctionSource, MadeSource, ReplySource, Source
 from mockllm.errors import RequestError
 from mockllm.matching.rule import Rule
 from mockllm.pieces import Pieces
 
 Decide = Callable[[Answer | MadeReplyError], Pieces[Decision]]
 """Decides by an answer, or by the error if it cannot be made, in pieces."""
-
-
-def is_made(source: Source) -> bool:
-    """True if the answer of `source` is made for each request."""
-    return isinstance(source, (MadeSource, FunctionSource))
 
 
 def make_answer(
@@ -52,8 +47,12 @@ def make_in_pieces(source: Source, asked: Asked, now: Callable[[], float]) -> Pi
     """
     if isinstance(source, MadeSource):
         return (yield from source.make(asked, now))
-    answer = source.answer(asked.prompt)
-    if answer.own_size > MAX_SMALL:  # a function has returned it
+    if isinstance(source, ReplySource):
+        answer = yield from source.answer_in_pieces(asked.prompt)
+    else:
+        answer = source.answer(asked.prompt)
+    is_own = answer.number is None  # a function has returned it
+    if is_own and (answer.is_large or answer.own_size > MAX_SMALL):
         yield True
     return answer
 

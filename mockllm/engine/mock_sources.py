@@ -30,12 +30,14 @@ from mockllm.engine.sources import (
 )
 from mockllm.exchange import Headers
 from mockllm.providers.api import API
+from mockllm.providers.completed import is_large, is_long
 from mockllm.replies.headers import join_headers
 from mockllm.state.choosing import Candidate
 from mockllm.wire.chunking import Chunk
 
 NO_SOURCE = FixedSource(Answer({}))
 """The source of a mock that is not served, because JSON cannot represent it."""
+MAX_EVENTS = 2_000  # that are written in a mock and counted at once: 5 ms
 _NOT_STREAMED = MockStream()
 
 
@@ -107,15 +109,24 @@ def _source(
         return FunctionSource(empty, written.function, returned)
     if written.said is None or api.respond is None:
         answer = Answer(written.answer or {}, chunk, stream.events, number, headers)
-        return FixedSource(answer)
+        return FixedSource(_sized(answer))
     reply = compile_reply(written.said)
-    fixed = Answer(api.respond(reply, {}), chunk, stream.events, number, headers, is_neutral=True)
+    calls = list(api.spell_calls(reply.calls, ())) if is_long(reply.calls) else None
+    response = api.respond(reply, {}, calls)
+    fixed = Answer(response, chunk, stream.events, number, headers, is_neutral=True)
+    fixed = _sized(fixed)
     made = compile_made(written.said)
     if made is not None:
-        return MadeSource(fixed._replace(number=None), made, api.respond)
+        return MadeSource(fixed._replace(number=None), made, api)
     if reply.json is None and not reply.calls:
         return FixedSource(fixed)
-    return ReplySource(fixed, reply, api.respond)
+    return ReplySource(fixed, reply, api, calls)
+
+
+def _sized(answer: Answer) -> Answer:
+    """Return `answer`, marked if it is large."""
+    is_marked = is_large(answer.response) or len(answer.events or ()) > MAX_EVENTS
+    return answer._replace(is_large=True) if is_marked else answer
 
 
 def _source_of_returned(

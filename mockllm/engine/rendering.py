@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from mockllm.engine.decision import Answer, Planned
+from mockllm.engine.beforehand import look_at
+from mockllm.engine.decision import Answer, Beforehand, Planned
 from mockllm.engine.failures import FailedReplies, why_no_error
 from mockllm.engine.faults import FINAL, disrupt
 from mockllm.engine.mocks import Table
@@ -45,12 +46,28 @@ class Renderer:
         self._quick_retries = quick_retries
         self._prepared: dict[_PreparedKey, PreparedReply | SharedStream | SharedBody] = {}
         self._failed = FailedReplies()
+        self._beforehand: dict[tuple[str, int, int, bool], Beforehand] = {}
 
     def forget(self, indices: Set[int]) -> None:
         """Drop the prepared replies of mocks that are gone, by the indices of their rules."""
         self._prepared = {
             key: prepared for key, prepared in self._prepared.items() if key[1] not in indices
         }
+        self._beforehand = {
+            key: known for key, known in self._beforehand.items() if key[1] not in indices
+        }
+
+    def complete(self, table: Table, selection: Selection, answer: Answer) -> Pieces[Answer]:
+        """Return a large answer with what is found out before it is rendered, with pauses. That of
+        a mock is found out once."""
+        rule, number, is_paced = selection.rule, answer.number, answer.pace is not None
+        if rule is None or number is None:
+            return answer._replace(beforehand=(yield from look_at(table.api, answer)))
+        key = (table.api.name, rule.index, number, is_paced)
+        known = self._beforehand.get(key)
+        if known is None:
+            known = self._beforehand[key] = yield from look_at(table.api, answer)
+        return answer._replace(beforehand=known)
 
     def reply_to(
         self,
@@ -106,7 +123,8 @@ class Renderer:
         prepared = self._prepared.get(key)
         if prepared is None:
             try:
-                prepared = prepare(self._render(table, answer, options), table.api.echo)
+                reply = self._render(table, answer, options)
+                prepared = prepare(reply, table.api.echo, is_large=answer.is_large)
             except Exception as exc:
                 exc.add_note(rule.label)  # serve.answering logs it with the exception
                 raise

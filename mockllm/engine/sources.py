@@ -21,9 +21,10 @@ from mockllm.engine.made_reply import MadeReply, MadeReplyError
 from mockllm.engine.pace import Pace, with_tokens
 from mockllm.exchange import LazySteps, Reply
 from mockllm.matching.rule import Rule
-from mockllm.pieces import Pieces
-from mockllm.prompt import Body, Prompt, ResponseOptions
+from mockllm.pieces import Pieces, drain
+from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers.api import API
+from mockllm.providers.completed import is_large, is_long
 from mockllm.providers.reply import NeutralReply
 from mockllm.providers.speech import count_tokens, speak, speak_events
 from mockllm.state.choosing import Candidate
@@ -80,16 +81,31 @@ class FixedSource(_Configured):
 @dataclass(frozen=True, slots=True)
 class ReplySource(_Configured):
     """A configured reply that depends on the tools of the request. The fixed answer is that to a
-    request without tools: in the form of most tools, with its `json` as text."""
+    request without tools: in the form of most tools, with its `json` as text. If it is large,
+    `calls` are those of its response."""
 
     reply: NeutralReply
-    respond: Callable[[NeutralReply, Body], dict[str, Any]]
+    api: API
+    calls: list[dict[str, Any]] | None = None
     outcome: Outcome = Outcome.MOCK
     reusable: bool = True
 
     def answer(self, prompt: Prompt) -> Answer:
         """Return the answer in the form of the tools that `prompt` offers or forces."""
-        response = self.respond(self.reply, prompt.body)
+        return self._saying(self.api.say(self.reply, prompt.body))
+
+    def answer_in_pieces(self, prompt: Prompt) -> Pieces[Answer]:
+        """Do what `answer` does, with pauses if there are many calls."""
+        if self.calls is None:
+            return self.answer(prompt)
+        custom = self.api.custom_tools(prompt.body)
+        if custom and any((yield from drain(call.name in custom for call in self.reply.calls))):
+            calls = yield from drain(self.api.spell_calls(self.reply.calls, custom))
+            response = self.api.say(self.reply, prompt.body, calls)
+            return self.fixed._replace(response=response, number=None)
+        return self._saying(self.api.say(self.reply, prompt.body, self.calls))
+
+    def _saying(self, response: dict[str, Any]) -> Answer:
         if response == self.fixed.response:
             return self.fixed
         return self.fixed._replace(response=response, number=None)
@@ -101,7 +117,7 @@ class MadeSource(_Configured):
     that are made, and no number. `path` is that of the entry of its mock which has the reply."""
 
     reply: MadeReply
-    respond: Callable[[NeutralReply, Body], dict[str, Any]]
+    api: API
     path: str = ""
     outcome: Outcome = Outcome.MOCK
     reusable: bool = False
@@ -121,7 +137,12 @@ class MadeSource(_Configured):
             reply = yield from self.reply.make(asked, now)
         except MadeReplyError as exc:
             raise exc.within(self.path) from exc
-        return self.fixed._replace(response=self.respond(reply, asked.prompt.body))
+        body, calls = asked.prompt.body, None
+        if is_long(reply.calls):
+            custom = self.api.custom_tools(body)
+            calls = yield from drain(self.api.spell_calls(reply.calls, custom))
+        response = self.api.say(reply, body, calls)
+        return self.fixed._replace(response=response, is_large=is_large(response))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +214,22 @@ class ScriptedSource:
 def entries_of(source: MockSource | ScriptedSource) -> tuple[MockSource, ...]:
     """Return the sources of all answers of a mock, in order; of one without state, the only one."""
     return source.entries if isinstance(source, ScriptedSource) else (source,)
+
+
+def needs_pieces(source: Source) -> bool:
+    """True if the answer of `source` is made for each request, or is large."""
+    match source:
+        case MadeSource() | FunctionSource():
+            return True
+        case FixedSource() | ReplySource():
+            return source.fixed.is_large
+        case _:
+            return False
+
+
+def outline(source: Source, prompt: Prompt) -> Answer:
+    """Return an answer that fails as the one of `source` to `prompt` does. It takes no time."""
+    return source.fixed if isinstance(source, ReplySource) else source.answer(prompt)
 
 
 def with_pace(source: MockSource, pace: Pace | None, *, is_own: bool) -> MockSource:
@@ -273,7 +310,7 @@ def render(api: API, answer: Answer, options: ResponseOptions) -> Reply:
         return _render_paced(api, answer, options, answer.pace)
     events = answer.events
     if not options.stream or events is None:
-        return api.render(answer.response, options, answer.chunk)
+        return api.render(answer.complete_response, options, answer.chunk)
 
     def frames() -> Iterator[bytes | Iterator[bytes]]:
         for event in events:
@@ -289,14 +326,15 @@ def render(api: API, answer: Answer, options: ResponseOptions) -> Reply:
 
 def _render_paced(api: API, answer: Answer, options: ResponseOptions, pace: Pace) -> Reply:
     """Return the reply with `answer`, with the tokens of its steps and its pacing."""
-    response, speaker, events = answer.response, api.speaker, answer.events
+    response, speaker, events = answer.complete_response, api.speaker, answer.events
+    speech = None if answer.beforehand is None else answer.beforehand.speech
     reply = render(api, answer._replace(pace=None), options)
     if not reply.streamed:
-        count = 1 if speaker is None else count_tokens(speaker, response)
+        count = 1 if speaker is None else count_tokens(speaker, response, speech)
         reply = with_tokens(reply, count)
     elif speaker is not None and events is not None:
-        reply = replace(reply, steps=LazySteps(lambda: speak_events(speaker, events)))
+        reply = replace(reply, steps=LazySteps(lambda: speak_events(speaker, events, speech)))
     elif speaker is not None:
-        steps = LazySteps(lambda: speak(speaker, response, options, answer.chunk))
+        steps = LazySteps(lambda: speak(speaker, response, options, answer.chunk, speech))
         reply = replace(reply, steps=steps)
     return replace(reply, pacing=pace.pacing)

@@ -176,5 +176,5 @@ class _Straight:
 
 def _is_plain(answer: Answer) -> bool:
     """True of an answer that is prepared, and sent at once and without faults."""
-    is_prepared = answer.number is not None and answer.failure is None
+    is_prepared = answer.number is not None and answer.failure is None and not answer.is_large
     return is_prepared and answer.pace is None and not answer.faults

@@ -402,7 +402,7 @@ class Meter:
             return kept[1]
         if self._made[0] is answer.response:
             return self._made[1]
-        counts = read_counts(api, answer.response)
+        counts = read_counts(api, answer.complete_response)
         if answer.number is None:
             self._made = answer.response, counts
         else:

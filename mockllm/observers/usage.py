@@ -57,11 +57,11 @@ class AnswerUsage(NamedTuple):
     is_truncated: bool = False
 
 
-def read_counts(api: API, response: Mapping[str, Any]) -> AnswerUsage:
+def read_counts(api: API, response: dict[str, Any]) -> AnswerUsage:
     """Return the tokens of a configured response, as those in its `usage`."""
     if api.speaker is None:
         return read_complete_counts(response)
-    return read_complete_counts(api.speaker.complete(dict(response)))
+    return read_complete_counts(api.speaker.complete(response))
 
 
 def read_complete_counts(response: Mapping[str, Any]) -> AnswerUsage:

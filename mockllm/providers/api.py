@@ -6,7 +6,7 @@ know sockets, clocks and tables of mocks; matching and pacing are written once, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -17,7 +17,7 @@ from mockllm.pieces import Pieces
 from mockllm.prompt import Body, Prompt, ResponseOptions
 from mockllm.providers.compared_messages import Prepared, Preparing
 from mockllm.providers.failures import Cases
-from mockllm.providers.reply import NeutralReply
+from mockllm.providers.reply import NeutralCall, NeutralReply
 from mockllm.providers.request_body import read_members_in_pieces
 from mockllm.providers.routes import Values
 from mockllm.providers.speech import Speaker
@@ -78,6 +78,20 @@ class Batch(NamedTuple):
     """The number of inputs in the `match_field` of a mock's match."""
 
 
+SpellCalls = Callable[[Iterable[NeutralCall], Container[str]], Iterator[dict[str, Any]]]
+
+
+class Respond(Protocol):
+    """How an API says a neutral reply."""
+
+    def __call__(
+        self, reply: NeutralReply, body: Body, calls: list[dict[str, Any]] | None = None
+    ) -> dict[str, Any]:
+        """Return the response that says `reply` to a request with this `body`, whose tools matter
+        if the reply has calls or `json`. `calls` are those of the reply, if they were spelled
+        before (`API.spell_calls`)."""
+
+
 CountCached = Callable[[Mapping[str, Any], int, float, bool], dict[str, Any]]
 
 
@@ -132,9 +146,15 @@ class API:
     find_contradictions: Callable[[dict[str, Any]], Iterable[Finding]]
     """Members of a configured response that contradict each other. They are served as written."""
 
-    respond: Callable[[NeutralReply, Body], dict[str, Any]] | None = None
-    """`respond(reply, body)`: the response that says a neutral reply, to a request with this body,
-    whose tools matter if the reply has calls or `json`. None if the API has no conversation."""
+    respond: Respond | None = None
+    """The response that says a neutral reply; None if the API has no conversation."""
+
+    custom_tools: Callable[[Body], frozenset[str]] = lambda body: frozenset()
+    """The names of the tools in the body of a request whose calls have a form of their own."""
+
+    spell_calls: SpellCalls = lambda calls, custom: iter(())
+    """`spell_calls(calls, custom)`: the calls of a neutral reply, one by one, as `respond` has
+    them; `custom` are the `custom_tools` of the request."""
 
     reports_failed_tools: bool = True
     """False if no request tells that a tool failed."""
@@ -175,6 +195,13 @@ class API:
     refuse: Callable[[str | None], dict[str, Any]] | None = None
     """`refuse(message)`: the response to a flagged prompt, of an API that answers it; None if it
     reports an error."""
+
+    def say(
+        self, reply: NeutralReply, body: Body, calls: list[dict[str, Any]] | None = None
+    ) -> dict[str, Any]:
+        """Return what `respond` does, in an API that has a conversation."""
+        assert self.respond is not None
+        return self.respond(reply, body, calls)
 
     def decode_in_pieces(
         self, request: Request, values: Values, leftovers: list[Any]

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mockllm.exchange import Step, with_pauses
+from mockllm.pieces import AT_ONCE, Pieces, finish
 from mockllm.prompt import ResponseOptions
+from mockllm.providers.completed import CompletedResponse
 from mockllm.providers.counts import count
 from mockllm.wire.chunking import Chunk
 from mockllm.wire.tokens import BYTES_PER_TOKEN
@@ -58,6 +60,10 @@ class Speaker:
     closing: tuple[bytes, ...] = ()
     """What follows the events."""
 
+    complete_in_pieces: Callable[[Object], Pieces[CompletedResponse]] | None = None
+    """`complete` with pauses, whose result `complete` returns as it is; None if no answer has many
+    parts."""
+
 
 class Speech(NamedTuple):
     """The output of one answer: `tokens` in all, of which `hidden` ones come first, because the
@@ -68,28 +74,42 @@ class Speech(NamedTuple):
     characters: int
 
 
-def count_tokens(speaker: Speaker, response: Object) -> int:
-    """Return the number of output tokens of a configured response: those of its `usage`."""
-    return _measure(speaker, speaker.complete(response)).tokens
+def count_tokens(speaker: Speaker, response: Object, speech: Speech | None = None) -> int:
+    """Return the number of output tokens of a configured response: those of its `usage`, or of its
+    `speech` if that was measured."""
+    if speech is None:
+        speech = finish(measure_response(speaker, speaker.complete(response)))
+    return speech.tokens
 
 
 def speak(
-    speaker: Speaker, response: Object, options: ResponseOptions, chunk: Chunk
+    speaker: Speaker,
+    response: Object,
+    options: ResponseOptions,
+    chunk: Chunk,
+    speech: Speech | None = None,
 ) -> Iterator[Step]:
     """Yield the steps of the stream of a configured response, each with the tokens that are
-    complete with it."""
+    complete with it. Its `speech` is measured unless it is given."""
     completed = speaker.complete(response)
     events = speaker.events(completed, options, chunk)
-    yield from meter(speaker, events, _measure(speaker, completed))
+    if speech is None:
+        speech = finish(measure_response(speaker, completed))
+    yield from meter(speaker, events, speech)
     for data in speaker.closing:
         yield Step((data,))
 
 
-def speak_events(speaker: Speaker, events: Sequence[Any]) -> Iterator[Step]:
+def speak_events(
+    speaker: Speaker, events: Sequence[Any], speech: Speech | None = None
+) -> Iterator[Step]:
     """Yield the steps of a stream whose events are written, each with the tokens that are complete
-    with it, which are estimated. An event that is not an object is the closing."""
+    with it, which are estimated. An event that is not an object is the closing. Its `speech` is
+    measured unless it is given."""
     objects = [event for event in events if isinstance(event, dict)]
-    yield from meter(speaker, objects, measure(speaker, objects))
+    if speech is None:
+        speech = measure(speaker, objects)
+    yield from meter(speaker, objects, speech)
     if len(objects) < len(events):
         yield from (Step((data,)) for data in speaker.closing)
 
@@ -102,8 +122,23 @@ def measure(
 ) -> Speech:
     """Return the speech in `events`, whose texts need not be cut. `tokens` and the part of them
     that is `reasoning` are those that are counted; None is estimated."""
+    return finish(measure_in_pieces(speaker, events, tokens, reasoning))
+
+
+def measure_in_pieces(
+    speaker: Speaker,
+    events: Iterable[Any],
+    tokens: int | None = None,
+    reasoning: int | None = None,
+) -> Pieces[Speech]:
+    """Do what `measure` does, with pauses if there are many events; one that is not an object says
+    nothing."""
     said = thought = 0
-    for event in events:
+    for number, event in enumerate(events, 1):
+        if number % AT_ONCE == 0:
+            yield False
+        if not isinstance(event, dict):
+            continue
         characters = speaker.characters(event)
         said += characters
         if characters and speaker.is_thought(event):
@@ -112,6 +147,17 @@ def measure(
         tokens = -(-said // BYTES_PER_TOKEN)
     hidden = max((reasoning or 0) - -(-thought // BYTES_PER_TOKEN), 0)
     return Speech(tokens, min(hidden, tokens), said)
+
+
+def measure_response(speaker: Speaker, completed: Object) -> Pieces[Speech]:
+    """Return the speech of a completed response, with pauses if it has many events."""
+    usage = completed.get("usage")
+    counts = usage if isinstance(usage, dict) else {}
+    details = counts.get(f"{speaker.output}_details")
+    reasoning = details.get(speaker.reasoning) if isinstance(details, dict) else None
+    events = speaker.events(completed, _PLAIN, UNCUT)
+    tokens = count(counts.get(speaker.output))
+    return (yield from measure_in_pieces(speaker, events, tokens, count(reasoning)))
 
 
 def meter(speaker: Speaker, events: Iterable[Object], speech: Speech) -> Iterator[Step]:
@@ -136,15 +182,6 @@ def meter(speaker: Speaker, events: Iterable[Object], speech: Speech) -> Iterato
             yield from _together(held, complete - before)
             held = []
     yield from _together(held, max(speech.tokens, 1))
-
-
-def _measure(speaker: Speaker, completed: Object) -> Speech:
-    usage = completed.get("usage")
-    counts = usage if isinstance(usage, dict) else {}
-    details = counts.get(f"{speaker.output}_details")
-    reasoning = details.get(speaker.reasoning) if isinstance(details, dict) else None
-    events = speaker.events(completed, _PLAIN, UNCUT)
-    return measure(speaker, events, count(counts.get(speaker.output)), count(reasoning))
 
 
 def _tokens_until(said: int, speech: Speech) -> int:

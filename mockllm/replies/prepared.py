@@ -197,7 +197,7 @@ class FilledSteps(Sequence[Step]):
 class PreparedStep:
     """A step, cut at the placeholders that depend on the request."""
 
-    __slots__ = ("_pieces", "_slots", "gate", "pause", "tokens")
+    __slots__ = ("_pieces", "_slots", "gate", "has_values", "pause", "tokens")
 
     def __init__(self, step: Step) -> None:
         self.pause = step.pause
@@ -205,14 +205,17 @@ class PreparedStep:
         self.gate = step.gate
         self._pieces: list[bytes] = []
         self._slots = Slots.none()
+        self.has_values = False
+        """True if there is a value of a request in it."""
         for piece in step.pieces:
-            if placeholders.has_request_value(piece):
-                self._add(piece)
-            else:
-                self._pieces += placeholders.cut(piece)
+            self.add(piece)
 
-    def _add(self, piece: bytes) -> None:
-        """Add a piece in which placeholders are. None is divided between two pieces."""
+    def add(self, piece: bytes) -> None:
+        """Add a piece. No placeholder is divided between two pieces."""
+        if not placeholders.has_request_value(piece):
+            self._pieces += placeholders.cut(piece)
+            return
+        self.has_values = True
         for at, part in enumerate(placeholders.split_of_request(piece)):
             if at % 2:
                 self._slots.add(len(self._pieces), part)
@@ -224,6 +227,10 @@ class PreparedStep:
     def size(self) -> int:
         """The size in bytes, without placeholders."""
         return sum(map(len, self._pieces))
+
+    def shared(self) -> Step:
+        """Return a step without values, which is the same for all requests."""
+        return Step(tuple(self._pieces), self.pause, self.tokens, self.gate)
 
     def fill(self, values: RequestValues) -> Step:
         """Return the step with the values of a request. A large step consists of pieces: those

@@ -14,27 +14,33 @@ Streams that can be sent in one write are prepared as a whole (`replies.prepared
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from typing import Any
 
-from mockllm.exchange import DividedBody, LazySteps, Reply, Step
+from mockllm.exchange import PAUSE, DividedBody, LazySteps, Reply, Step
 from mockllm.http1.framing import MAX_READY
+from mockllm.limits import KIB
 from mockllm.replies.prepared import MAX_VARIANTS, Filled, PreparedReply, PreparedStep
 from mockllm.replies.wire_template import RequestValues
 from mockllm.wire import placeholders, tokens
 from mockllm.wire.placeholders import Echo, echo_nothing
 
+MAX_AT_ONCE = 512 * KIB  # bytes of a large step that are searched for placeholders: 0.3 ms
 
-def prepare(reply: Reply, echo: Echo = echo_nothing) -> PreparedReply | SharedStream | SharedBody:
+
+def prepare(
+    reply: Reply, echo: Echo = echo_nothing, *, is_large: bool = False
+) -> PreparedReply | SharedStream | SharedBody:
     """Return `reply`, prepared for many requests: a long stream while it is sent, a large body in
-    pieces, anything else at once. `echo` reads the members of a request that it repeats."""
+    pieces, anything else at once. `echo` reads the members of a request that it repeats. A stream
+    that `is_large` is long; without it, its first steps are made to find out."""
     if isinstance(reply.steps, DividedBody):
         return SharedBody(reply, reply.steps, echo)
     if reply.streamed and isinstance(reply.steps, LazySteps):
-        few = reply.steps.at_most(size=MAX_READY)
+        few = None if is_large else reply.steps.at_most(size=MAX_READY)
         if few is None:
             return SharedStream(reply, echo)
         reply = replace(reply, steps=few)
@@ -122,7 +128,7 @@ class SharedSteps:
     def __init__(self, make: Callable[[], Iterator[Step]]) -> None:
         self._make = make
         self._made: list[Step | PreparedStep] = []
-        self._rest: Iterator[Step] | None = None
+        self._rest: Iterator[Step | PreparedStep] | None = None
         self._is_complete = False
 
     def filled(self, values: RequestValues) -> Iterator[Step]:
@@ -143,16 +149,41 @@ class SharedSteps:
         if self._is_complete:
             return False
         if self._rest is None:
-            self._rest = islice(self._make(), len(self._made), None)
+            self._rest = islice(_prepared(self._make()), len(self._made), None)
         rest, self._rest = self._rest, None  # none if it raises
         step = next(rest, None)
         if step is None:
             self._is_complete = True
             return False
         self._rest = rest
-        if any(map(placeholders.has_request_value, step.pieces)):
-            self._made.append(PreparedStep(step))
-        else:
-            pieces = chain.from_iterable(map(placeholders.cut, step.pieces))
-            self._made.append(step._replace(pieces=tuple(pieces)))
+        self._made.append(step)
         return True
+
+
+def _prepared(steps: Iterator[Step]) -> Iterator[Step | PreparedStep]:
+    """Yield `steps`, those with values of a request prepared. Before a large one, there is a
+    `PAUSE` for each `MAX_AT_ONCE` bytes."""
+    for step in steps:
+        if len(step.pieces) > 1 and step.size > MAX_AT_ONCE:
+            yield (yield from _prepare_in_pieces(step))
+        elif any(map(placeholders.has_request_value, step.pieces)):
+            yield PreparedStep(step)
+        else:
+            yield _cut(step)
+
+
+def _prepare_in_pieces(step: Step) -> Generator[Step, None, Step | PreparedStep]:
+    size = 0
+    prepared = PreparedStep(step._replace(pieces=()))
+    for piece in step.pieces:
+        prepared.add(piece)
+        size += len(piece)
+        if size > MAX_AT_ONCE:
+            yield PAUSE
+            size = 0
+    return prepared if prepared.has_values else prepared.shared()
+
+
+def _cut(step: Step) -> Step:
+    pieces = chain.from_iterable(map(placeholders.cut, step.pieces))
+    return step._replace(pieces=tuple(pieces))

@@ -86,13 +86,14 @@ def estimate_in_pieces(body: Mapping[str, Any]) -> Pieces[EstimatedBody]:
     total = 0
     for name, member in body.items():
         if name in _PROMPT_MEMBERS:
-            total += yield from _estimate_in_pieces(member)
+            total += yield from estimate_value_in_pieces(member)
     estimated = EstimatedBody(body)
     estimated.input_tokens = _with_messages(body, total)
     return estimated
 
 
-def _estimate_in_pieces(value: Any) -> Pieces[int]:
+def estimate_value_in_pieces(value: Any) -> Pieces[int]:
+    """Return what `estimate_value` does, with pauses."""
     total, seen = 0, 0
     todo = [value]
     while todo:
@@ -118,7 +119,7 @@ def _estimate_in_pieces(value: Any) -> Pieces[int]:
             total += yield from _estimate_text(entry)
         elif isinstance(entry, list) and len(entry) > _VALUES_AT_ONCE:
             for start in range(0, len(entry), _VALUES_AT_ONCE):
-                total += yield from _estimate_in_pieces(entry[start : start + _VALUES_AT_ONCE])
+                total += yield from estimate_value_in_pieces(entry[start : start + _VALUES_AT_ONCE])
                 yield False
         elif isinstance(entry, list) and not _NUMBERS.issuperset(map(type, entry)):
             todo.extend(entry)

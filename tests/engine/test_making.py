@@ -21,9 +21,9 @@ from mockllm.engine.decision import (
     Question,
 )
 from mockllm.engine.made_reply import MadeReplyError
-from mockllm.engine.making import could_not_make, is_made, make_answer
+from mockllm.engine.making import could_not_make, make_answer
 from mockllm.engine.mock_sources import source_of
-from mockllm.engine.sources import FixedSource, FunctionSource, ScriptedSource
+from mockllm.engine.sources import FixedSource, FunctionSource, ScriptedSource, needs_pieces
 from mockllm.exchange import Reply, Request
 from mockllm.matching.rule import Rule
 from mockllm.pieces import finish
@@ -147,12 +147,12 @@ def test_an_error_becomes_a_500_that_is_not_retried_with_its_place() -> None:
     assert (trouble.place, trouble.reason) == (place, "it failed")
 
 
-def test_only_what_is_made_is_made() -> None:
-    assert is_made(source({"generate": "echo"}))
+def test_only_what_is_made_needs_pieces() -> None:
+    assert needs_pieces(source({"generate": "echo"}))
     assert isinstance(source(print), FunctionSource)
-    assert is_made(source(print))
+    assert needs_pieces(source(print))
     assert isinstance(source("written"), FixedSource)
-    assert not is_made(source("written"))
+    assert not needs_pieces(source("written"))
 
 
 def test_a_large_answer_that_was_read_is_not_read_again() -> None:

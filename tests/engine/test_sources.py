@@ -58,7 +58,7 @@ def test_json_is_fixed_unless_the_request_forces_a_tool() -> None:
     assert CHAT.respond is not None
     reply = NeutralReply(json='{"a":1}')
     fixed = Answer(CHAT.respond(reply, {}), "char", number=0)
-    source = ReplySource(fixed, reply, CHAT.respond)
+    source = ReplySource(fixed, reply, CHAT)
     tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
     messages = [{"role": "user", "content": "a"}]
 

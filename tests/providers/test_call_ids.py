@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from mockllm.exchange import Reply
+from mockllm.pieces import finish
 from mockllm.providers.anthropic.messages import answer as messages
 from mockllm.providers.call_ids import Link, missing_ids
 from mockllm.providers.openai.responses import answer as responses
@@ -40,7 +41,7 @@ def test_a_call_and_its_output_have_the_same_id(items: Items, filled_in: dict[in
         for index, (kind, call_id) in enumerate(items)
     }
 
-    assert missing_ids(links, "new {}".format) == filled_in
+    assert finish(missing_ids(links, "new {}".format)) == filled_in
 
 
 def served(answer: dict[str, Any]) -> Any:

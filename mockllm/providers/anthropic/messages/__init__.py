@@ -16,7 +16,7 @@ from mockllm.providers.anthropic.messages.prompt import (
     read,
 )
 from mockllm.providers.anthropic.messages.render import render
-from mockllm.providers.anthropic.messages.reply import respond
+from mockllm.providers.anthropic.messages.reply import custom_tools, respond, spell_calls
 from mockllm.providers.anthropic.messages.speech import SPEAKER
 from mockllm.providers.anthropic.messages.stream import frame
 from mockllm.providers.anthropic.vendor import ANTHROPIC
@@ -49,6 +49,8 @@ MESSAGES = API(
     find_contradictions=find_contradictions,
     last_events=("message_stop", "error"),
     respond=respond,
+    custom_tools=custom_tools,
+    spell_calls=spell_calls,
     speaker=SPEAKER,
     count_cached=count_cached,
     echo=echoed,

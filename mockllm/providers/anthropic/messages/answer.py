@@ -6,11 +6,13 @@ order. It checks no types: a member of a wrong type is served as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Hashable, Mapping
+from typing import Any, NamedTuple
 
+from mockllm.pieces import AT_ONCE, Pieces, drain, finish
 from mockllm.providers.anthropic.messages.echo import EVERYWHERE, INFERENCE_GEO
 from mockllm.providers.call_ids import Link, missing_ids
+from mockllm.providers.completed import CompletedResponse
 from mockllm.providers.counts import count, sum_counts
 from mockllm.providers.members import fill_in
 from mockllm.wire import jsontext, placeholders, tokens
@@ -44,7 +46,19 @@ def complete(response: Object) -> Object:
     "role", "content", "container", "stop_reason", "stop_sequence", "stop_details", "usage",
     "diagnostics"}``.
     """
+    if type(response) is CompletedResponse:
+        return response
+    return finish(_complete(response))
+
+
+def complete_in_pieces(response: Object) -> Pieces[CompletedResponse]:
+    """Do what `complete` does, with pauses if there are many blocks."""
+    return CompletedResponse((yield from _complete(response)))
+
+
+def _complete(response: Object) -> Pieces[Object]:
     blocks = _blocks(response)
+    read = yield from _read_blocks(blocks)
     completed = fill_in(
         response,
         {
@@ -54,7 +68,7 @@ def complete(response: Object) -> Object:
             "role": "assistant",
             "content": [],
             "container": None,
-            "stop_reason": _stop_reason(response, blocks),
+            "stop_reason": _stop_reason(response, has_calls=read.has_calls),
             "stop_sequence": None,
             "stop_details": None,
             "usage": {},
@@ -62,11 +76,34 @@ def complete(response: Object) -> Object:
         },
     )
     if blocks:
-        completed["content"] = _complete_blocks(blocks)
+        completed["content"] = yield from _complete_blocks(blocks)
     if isinstance(completed["usage"], dict):
-        calls = _server_calls(_blocks(completed))
-        completed["usage"] = _usage(completed["usage"], blocks, calls)
+        calls = yield from _server_calls(_blocks(completed))
+        completed["usage"] = _usage(completed["usage"], read, calls)
     return completed
+
+
+class _Read(NamedTuple):
+    """What blocks say of their message: the estimated tokens of what is said and of what is
+    thought, and whether there are calls of the client's tools."""
+
+    said: int
+    thought: int
+    has_calls: bool
+
+
+def _read_blocks(blocks: list[Any]) -> Pieces[_Read]:
+    said = thought = 0
+    has_calls = False
+    for number, block in enumerate(blocks, 1):
+        if _is_thinking(block):
+            thought += _output_tokens(block)
+        else:
+            said += _output_tokens(block)
+        has_calls = has_calls or (isinstance(block, dict) and block.get("type") == "tool_use")
+        if number % AT_ONCE == 0:
+            yield False
+    return _Read(said, thought, has_calls)
 
 
 def text_response(text: str) -> Object:
@@ -86,11 +123,17 @@ def _blocks(response: Object) -> list[Any]:
     return content if isinstance(content, list) else []
 
 
-def _complete_blocks(blocks: list[Any]) -> list[Any]:
-    """Content blocks with the members that their types require."""
-    links = {index: link for index, block in enumerate(blocks) if (link := _link(block))}
-    ids = missing_ids(links, lambda index: _call_id(links[index].kind, index))
-    return [_block(block, ids.get(index)) for index, block in enumerate(blocks)]
+def _complete_blocks(blocks: list[Any]) -> Pieces[list[Any]]:
+    """Content blocks with the members that their types require, with pauses if there are many."""
+    links: dict[int, Link] = {}
+    for index, block in enumerate(blocks):
+        link = _link(block)
+        if link is not None:
+            links[index] = link
+        if index % AT_ONCE == AT_ONCE - 1:
+            yield False
+    ids = yield from missing_ids(links, lambda index: _call_id(links[index].kind, index))
+    return (yield from drain(map(_block, blocks, map(ids.get, range(len(blocks))))))
 
 
 def _link(block: Any) -> Link | None:
@@ -133,25 +176,23 @@ def _call_id(kind: str, index: int) -> Any:
     return placeholders.fresh_id(f"{_ID_PREFIXES[kind]}{index:02x}", 20, "call")
 
 
-def _stop_reason(response: Object, blocks: list[Any]) -> str:
-    """The reason that agrees with what is written."""
+def _stop_reason(response: Object, *, has_calls: bool) -> str:
+    """The reason that agrees with what is written, in a message that has calls or none."""
     if isinstance(response.get("stop_sequence"), str):
         return "stop_sequence"
     match response.get("stop_details"):
         case {"type": "refusal"}:
             return "refusal"
-    calls = any(isinstance(block, dict) and block.get("type") == "tool_use" for block in blocks)
-    return "tool_use" if calls else "end_turn"
+    return "tool_use" if has_calls else "end_turn"
 
 
-def _usage(written: Object, blocks: list[Any], calls: dict[str, int]) -> Object:
+def _usage(written: Object, read: _Read, calls: dict[str, int]) -> Object:
     """The usage of an answer, in tokens (`anthropic.types.Usage`, 2.14.0). What is filled in agrees
     with what is written: the thinking is part of the output, the tokens of both caches add up to
     those that create a cache, those of `iterations` to the totals, and the calls of server tools
     are those of the message."""
     written = _add_up_iterations(written)
-    said = sum(_output_tokens(block) for block in blocks if not _is_thinking(block))
-    thought = sum(_output_tokens(block) for block in blocks if _is_thinking(block))
+    said, thought = read.said, read.thought
     details = written.get("output_tokens_details")
     if isinstance(details, dict) and count(details.get("thinking_tokens")) is not None:
         thought = details["thinking_tokens"]
@@ -226,20 +267,30 @@ def _add_up_iterations(written: Object) -> Object:
     return fill_in(written, totals)
 
 
-def _server_calls(blocks: list[Any]) -> dict[str, int]:
-    """The number of searches and fetches in a message. Those that fail are not charged for."""
-    failed = [block["tool_use_id"] for block in blocks if _is_failure(block)]
-    names = [
-        block.get("name")
-        for block in blocks
-        if isinstance(block, dict)
-        and block.get("type") == "server_tool_use"
-        and block.get("id") not in failed
-    ]
-    return {
-        "web_search_requests": names.count("web_search"),
-        "web_fetch_requests": names.count("web_fetch"),
-    }
+def _server_calls(blocks: list[Any]) -> Pieces[dict[str, int]]:
+    """The number of searches and fetches in a message, with pauses if it has many blocks. Those
+    that fail are not charged for."""
+    failed: set[Any] = set()
+    others: list[Any] = []  # ids that are no texts
+    for number, block in enumerate(blocks, 1):
+        if _is_failure(block):
+            call_id = block["tool_use_id"]
+            if isinstance(call_id, Hashable):
+                failed.add(call_id)
+            else:
+                others.append(call_id)
+        if number % AT_ONCE == 0:
+            yield False
+    counts = {"web_search": 0, "web_fetch": 0}
+    for number, block in enumerate(blocks, 1):
+        if isinstance(block, dict) and block.get("type") == "server_tool_use":
+            name, call_id = block.get("name"), block.get("id")
+            is_failed = call_id in (failed if isinstance(call_id, Hashable) else others)
+            if name in ("web_search", "web_fetch") and not is_failed:
+                counts[name] += 1
+        if number % AT_ONCE == 0:
+            yield False
+    return {f"{name}_requests": number for name, number in counts.items()}
 
 
 def _is_failure(block: Any) -> bool:

@@ -6,7 +6,7 @@ It writes only what the completion of a configured response cannot know.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from hashlib import blake2b
 from typing import Any
 
@@ -22,14 +22,16 @@ NOT_JSON = "INVALID_JSON"
 fine-grained tool streaming advises."""
 
 
-def respond(reply: NeutralReply, body: Body) -> Object:
+def respond(reply: NeutralReply, body: Body, calls: list[Object] | None = None) -> Object:
     """The response that says `reply` to a request with this `body`, which matters only for its
-    `json`.
+    `json`. `calls` are those of the reply, if they were spelled before.
 
     A refusal has no content: its words are in `stop_details`.
     """
     said = resolve_json(reply, read_forced_tool(body))
-    response: Object = {"content": [*_blocks(said)]}
+    response: Object = {
+        "content": [*_blocks(said), *(map(_call, said.calls) if calls is None else calls)]
+    }
     stop_reason = _stop_reason(said)
     if stop_reason is not None:
         response["stop_reason"] = stop_reason
@@ -60,7 +62,16 @@ def _blocks(reply: NeutralReply) -> Iterator[Object]:
         yield thinking | {"signature": _signature(reply.reasoning)}
     if reply.text:  # the service has no empty text blocks
         yield {"type": "text", "text": reply.text}
-    yield from map(_call, reply.calls)
+
+
+def custom_tools(body: Body) -> frozenset[str]:
+    """None: the calls of all tools have one form."""
+    return frozenset()
+
+
+def spell_calls(calls: Iterable[NeutralCall], custom: Container[str]) -> Iterator[Object]:
+    """Spell each of the `calls`."""
+    return map(_call, calls)
 
 
 def _call(call: NeutralCall) -> Object:

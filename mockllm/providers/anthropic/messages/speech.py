@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm.providers.anthropic.messages.answer import complete
+from mockllm.providers.anthropic.messages.answer import complete, complete_in_pieces
 from mockllm.providers.anthropic.messages.stream import events, frame
 from mockllm.providers.speech import Speaker
 
@@ -27,6 +27,7 @@ def _is_thought(event: dict[str, Any]) -> bool:
 
 SPEAKER = Speaker(
     complete=complete,
+    complete_in_pieces=complete_in_pieces,
     events=events,
     frame=frame,
     characters=_count_characters,

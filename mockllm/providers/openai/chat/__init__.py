@@ -17,7 +17,7 @@ from mockllm.providers.openai.chat.prompt import (
     read,
 )
 from mockllm.providers.openai.chat.render import render
-from mockllm.providers.openai.chat.reply import respond
+from mockllm.providers.openai.chat.reply import custom_tools, respond, spell_calls
 from mockllm.providers.openai.chat.speech import SPEAKER
 from mockllm.providers.openai.chat.stream import frame
 from mockllm.providers.openai.vendor import OPENAI
@@ -47,6 +47,8 @@ CHAT = API(
     frame=frame,
     find_contradictions=find_contradictions,
     respond=respond,
+    custom_tools=custom_tools,
+    spell_calls=spell_calls,
     reports_failed_tools=False,
     speaker=SPEAKER,
     count_cached=usage.count_cached(USAGE),

@@ -7,9 +7,11 @@ service's order. It does not know how an answer is sent.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from mockllm.pieces import Pieces, drain
+from mockllm.providers.completed import CompletedParts, CompletedResponse, is_long
 from mockllm.providers.counts import indices
 from mockllm.providers.members import fill_in
 from mockllm.providers.openai import service_tier, usage
@@ -48,6 +50,8 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
     call `id`, `type` and its arguments. Written members stay, also an explicit null or
     ``"object": "chat.completion.tool_message"``.
     """
+    if type(response) is CompletedResponse:
+        return response
     head: dict[str, Any] = {
         "id": placeholders.fresh_id("chatcmpl-", ID_LENGTH, "chat completion"),
         "object": "chat.completion",
@@ -64,13 +68,31 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
     completed.setdefault("usage", {})
     completed = fill_in(completed, tail, followed_by=())
     choices = completed["choices"]
-    if isinstance(choices, list):
+    if isinstance(choices, list) and type(choices) is not CompletedParts:
         completed["choices"] = list(map(_choice, choices, itertools.count(), indices(choices)))
     if isinstance(completed["usage"], dict):
         completed["usage"] = usage.complete(
             completed["usage"], USAGE, _count_output(completed["choices"])
         )
     return completed
+
+
+def complete_in_pieces(response: dict[str, Any]) -> Pieces[CompletedResponse]:
+    """Do what `complete` does, with pauses if there are many choices or calls."""
+    choices = response.get("choices")
+    if isinstance(choices, list):
+        opened: list[Any] = []
+        for place, choice in enumerate(choices):
+            opened.append((yield from _with_completed_calls(choice, f"choice {place}")))
+        if is_long(choices):
+            numbers = itertools.count()
+            opened = yield from drain(map(_choice, opened, numbers, indices(opened)))
+            messages = [choice.get("message") for choice in opened if isinstance(choice, dict)]
+            said = yield from drain(map(_count_said, messages))
+            thought = yield from drain(map(_count_reasoning, messages))
+            opened = CompletedParts(opened, sum(said), sum(thought))
+        response = response | {"choices": opened}
+    return CompletedResponse(complete(response))
 
 
 def text_response(text: str) -> dict[str, Any]:
@@ -91,6 +113,18 @@ def _choice(choice: Any, place: int, index: int) -> Any:
         choice, {**missing, "finish_reason": _finish_reason(message)}, followed_by=()
     )
     return completed | {"message": message}
+
+
+def _with_completed_calls(choice: Any, place: str) -> Pieces[Any]:
+    """A choice whose calls are completed if there are many, with pauses."""
+    message = choice.get("message") if isinstance(choice, dict) else None
+    calls = message.get("tool_calls") if isinstance(message, dict) else None
+    if not isinstance(message, dict) or not isinstance(calls, list) or not is_long(calls):
+        return choice
+    places = (f"{place} call {index}" for index in itertools.count())
+    completed = yield from drain(map(_tool_call, calls, places))
+    said = yield from drain(map(_count_call, completed))
+    return choice | {"message": message | {"tool_calls": CompletedParts(completed, sum(said))}}
 
 
 def _spelled(logprobs: Any) -> dict[str, str]:
@@ -114,6 +148,8 @@ def _message(message: dict[str, Any], place: str) -> dict[str, Any]:
     }
     completed = fill_in(opened, missing, followed_by=("audio", "function_call"))
     match message.get("tool_calls"):
+        case CompletedParts():
+            pass
         case [*calls]:
             completed["tool_calls"] = [
                 _tool_call(call, f"{place} call {index}") for index, call in enumerate(calls)
@@ -151,12 +187,27 @@ def _finish_reason(message: Any) -> str:
 
 def _count_output(choices: Any) -> Output:
     """The estimated tokens of the choices' texts and calls, and of their reasoning."""
+    if isinstance(choices, CompletedParts):
+        return Output(choices.said, choices.thought)
     if not isinstance(choices, list):
         return Output(0, 0)
     messages = [choice.get("message") for choice in choices if isinstance(choice, dict)]
-    texts = (text for message in messages for text in _texts(message))
-    said = sum(tokens.estimate(text) for text in texts if isinstance(text, str))
-    return Output(said, sum(map(_count_reasoning, messages)))
+    return Output(sum(map(_count_said, messages)), sum(map(_count_reasoning, messages)))
+
+
+def _count_said(message: Any) -> int:
+    """The estimated tokens of a message's texts and calls."""
+    calls = message.get("tool_calls") if isinstance(message, dict) else None
+    known = calls.said if isinstance(calls, CompletedParts) else 0
+    return known + _estimate(_texts(message))
+
+
+def _count_call(call: Any) -> int:
+    return _estimate(_texts_of_call(call))
+
+
+def _estimate(texts: Iterable[Any]) -> int:
+    return sum(tokens.estimate(text) for text in texts if isinstance(text, str))
 
 
 def _count_reasoning(message: Any) -> int:
@@ -180,6 +231,8 @@ def _texts(message: Any) -> Iterator[Any]:
         case dict(call):
             yield from call.values()
     match message.get("tool_calls"):
+        case CompletedParts():
+            pass  # they are counted
         case [*calls]:
             for call in calls:
                 yield from _texts_of_call(call)

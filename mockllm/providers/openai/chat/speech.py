@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm.providers.openai.chat.answer import USAGE, complete
+from mockllm.providers.openai.chat.answer import USAGE, complete, complete_in_pieces
 from mockllm.providers.openai.chat.stream import events, frame
 from mockllm.providers.openai.chat.texts import REASONING
 from mockllm.providers.speech import Speaker
@@ -47,6 +47,7 @@ def _is_thought(event: dict[str, Any]) -> bool:
 
 SPEAKER = Speaker(
     complete=complete,
+    complete_in_pieces=complete_in_pieces,
     events=events,
     frame=frame,
     characters=_count_characters,

@@ -19,7 +19,7 @@ from mockllm.providers.openai.responses.prompt import (
     read,
 )
 from mockllm.providers.openai.responses.render import render
-from mockllm.providers.openai.responses.reply import respond
+from mockllm.providers.openai.responses.reply import custom_tools, respond, spell_calls
 from mockllm.providers.openai.responses.speech import SPEAKER
 from mockllm.providers.openai.responses.stream import frame
 from mockllm.providers.openai.vendor import OPENAI
@@ -50,6 +50,8 @@ RESPONSES = API(
     frame=frame,
     find_contradictions=find_contradictions,
     respond=respond,
+    custom_tools=custom_tools,
+    spell_calls=spell_calls,
     speaker=SPEAKER,
     count_cached=usage.count_cached(USAGE),
     echo=echoed,

@@ -7,12 +7,15 @@ wrong types are served too: their author was warned when the mock was loaded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
 
+from mockllm.pieces import AT_ONCE, Pieces, drain, finish
 from mockllm.providers.call_ids import Link, missing_ids
+from mockllm.providers.completed import CompletedParts, CompletedResponse, is_long
 from mockllm.providers.members import fill_in
 from mockllm.providers.openai import usage
 from mockllm.providers.openai.responses import echo
@@ -88,6 +91,9 @@ _CUT_SHORT = ("message", "function_call", "custom_tool_call")
 _FALLIBLE = ("mcp_call", "image_generation_call")
 """Items that have an `error` of their own."""
 
+_PART_LISTS = ("summary", "content")
+"""The members of items that have parts."""
+
 _PARTS: dict[str, dict[str, Any]] = {
     "output_text": {"type": "output_text", "annotations": [], "logprobs": [], "text": ""},
     "refusal": {"type": "refusal", "refusal": ""},
@@ -105,16 +111,45 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
     item of a response that is not completed becomes ``incomplete``, if its type allows it and it
     has no status of its own. Usage is estimated; a response without an answer has none.
     """
-    completed = fill_in(response, _members(response))
+    if type(response) is CompletedResponse:
+        return response
+    output = _entries(response.get("output"))
+    return _complete(response, _status(response, map(_state, output)), _count_searches(output))
+
+
+def complete_in_pieces(response: dict[str, Any]) -> Pieces[CompletedResponse]:
+    """Do what `complete` does, with pauses if there are many items or parts."""
+    output = response.get("output")
+    if not isinstance(output, list):
+        return CompletedResponse(complete(response))
+    status = _status(response, (yield from drain(map(_state, output))))
+    searches = sum((yield from drain(map(_is_search, output))))
+    opened: list[Any] = []
+    for number, item in enumerate(output, 1):
+        opened.append((yield from _with_completed_parts(item)))
+        if number % AT_ONCE == 0:
+            yield False
+    if is_long(output):
+        items = yield from _items(opened, status)
+        counted = yield from _output(items)
+        opened = CompletedParts(items, counted.said, counted.thought)
+        yield False
+    return CompletedResponse(_complete(response | {"output": opened}, status, searches))
+
+
+def _complete(response: dict[str, Any], status: Any, searches: int) -> dict[str, Any]:
+    """Do what `complete` does. The response has that `status` and so many web searches."""
+    completed = fill_in(response, _members(response, status, searches))
     if "output" not in response and isinstance(response.get("output_text"), str):
         completed["output"] = text_response(response["output_text"])["output"]
     if completed["error"] == {}:
         completed["error"] = _failure(completed["status"])
-    if isinstance(completed["output"], list):
-        completed["output"] = _items(completed["output"], completed["status"])
+    output = completed["output"]
+    if isinstance(output, list) and type(output) is not CompletedParts:
+        completed["output"] = finish(_items(output, completed["status"]))
     if isinstance(completed["usage"], dict):
-        output = _output(completed["output"])
-        completed["usage"] = usage.complete(completed["usage"], USAGE, output)
+        counted = finish(_output(completed["output"]))
+        completed["usage"] = usage.complete(completed["usage"], USAGE, counted)
     return completed | optional_members(completed, written=response)
 
 
@@ -152,9 +187,9 @@ def kind_of(part: Any) -> str:
     return kind if isinstance(kind, str) else ""
 
 
-def _members(response: dict[str, Any]) -> dict[str, Any]:
-    """The members that the service writes in a response, in its order."""
-    status = response.get("status", _status(response))
+def _members(response: dict[str, Any], status: Any, searches: int) -> dict[str, Any]:
+    """The members that the service writes in a response with this `status` and so many web
+    searches, in its order."""
     created_at = response.get("created_at", _now(response))
     return {
         "id": id_of(response),
@@ -185,7 +220,7 @@ def _members(response: dict[str, Any]) -> dict[str, Any]:
         "temperature": echo.placeholder("temperature"),
         "text": echo.placeholder("text"),
         "tool_choice": echo.placeholder("tool_choice"),
-        "tool_usage": _tool_usage(response.get("output")),
+        "tool_usage": _tool_usage(searches),
         "tools": echo.placeholder("tools"),
         "top_logprobs": echo.placeholder("top_logprobs"),
         "top_p": echo.placeholder("top_p"),
@@ -202,23 +237,27 @@ def _failure(status: Any) -> dict[str, str] | None:
     return {"code": "server_error", "message": _SERVER_ERROR} if failed else None
 
 
-def _status(response: dict[str, Any]) -> str:
-    """The status that agrees with what is written."""
+def _status(response: dict[str, Any], states: Iterable[str]) -> Any:
+    """The status of a response whose items have these `states`: the written one, else the one that
+    agrees with what is written."""
+    if "status" in response:
+        return response["status"]
     if response.get("error"):
         return "failed"
     if response.get("incomplete_details"):
         return "incomplete"
-    output = response.get("output")
-    items = [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
-    if any(item.get("status") == "in_progress" for item in items):
+    found = set(states)
+    return next((state for state in ("in_progress", "incomplete") if state in found), "completed")
+
+
+def _state(item: Any) -> str:
+    """The status that an item gives its response."""
+    status = item.get("status") if isinstance(item, dict) else None
+    if status == "in_progress":
         return "in_progress"
     generated = (*_CUT_SHORT, "reasoning")
-    stopped = (item.get("type", "message") in generated for item in items if _is_stopped(item))
-    return "incomplete" if any(stopped) else "completed"
-
-
-def _is_stopped(item: dict[str, Any]) -> bool:
-    return item.get("status") == "incomplete"
+    is_stopped = status == "incomplete" and item.get("type", "message") in generated
+    return "incomplete" if is_stopped else "completed"
 
 
 def _now(response: dict[str, Any]) -> Any:
@@ -227,8 +266,8 @@ def _now(response: dict[str, Any]) -> Any:
     return placeholders.seconds_placeholder() if completed_at is None else completed_at
 
 
-def _tool_usage(output: Any) -> dict[str, Any]:
-    """The usage of hosted tools: the web searches in the output, and no tokens."""
+def _tool_usage(searches: int) -> dict[str, Any]:
+    """The usage of hosted tools: so many web searches, and no tokens."""
     no_details = {"image_tokens": 0, "text_tokens": 0}
     image_tokens = {
         "input_tokens": 0,
@@ -237,21 +276,41 @@ def _tool_usage(output: Any) -> dict[str, Any]:
         "output_tokens_details": no_details,
         "total_tokens": 0,
     }
-    kinds = map(kind_of, output if isinstance(output, list) else ())
-    searches = sum(kind == "web_search_call" for kind in kinds)
     return {"image_gen": image_tokens, "web_search": {"num_requests": searches}}
 
 
-def _items(output: list[Any], status: Any) -> list[Any]:
-    """The items of a response with that `status`, each with its missing members filled in."""
+def _count_searches(output: Iterable[Any]) -> int:
+    return sum(map(_is_search, output))
+
+
+def _is_search(item: Any) -> bool:
+    return kind_of(item) == "web_search_call"
+
+
+def _entries(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _items(output: list[Any], status: Any) -> Pieces[list[Any]]:
+    """The items of a response with that `status`, each with its missing members filled in, with
+    pauses if there are many."""
     stopped = status in ("incomplete", "failed", "cancelled")
     last = len(output) - 1
-    links = {index: link for index, item in enumerate(output) if (link := _link(item)) is not None}
-    call_ids = missing_ids(links, lambda index: _call_id(f"output.{index}"))
-    return [
-        _item(item, f"output.{index}", call_ids.get(index), stopped=stopped and index == last)
-        for index, item in enumerate(output)
-    ]
+    links: dict[int, Link] = {}
+    for index, item in enumerate(output):
+        link = _link(item)
+        if link is not None:
+            links[index] = link
+        if index % AT_ONCE == AT_ONCE - 1:
+            yield False
+    call_ids = yield from missing_ids(links, lambda index: _call_id(f"output.{index}"))
+    items: list[Any] = []
+    for index, item in enumerate(output):
+        call_id, place = call_ids.get(index), f"output.{index}"
+        items.append(_item(item, place, call_id, stopped=stopped and index == last))
+        if index % AT_ONCE == AT_ONCE - 1:
+            yield False
+    return items
 
 
 def _link(item: Any) -> Link | None:
@@ -271,10 +330,7 @@ def _call_id(place: str) -> Any:
 def _item(item: Any, place: str, call_id: Any, *, stopped: bool) -> Any:
     if not isinstance(item, dict):
         return item
-    if "type" not in item and ("content" in item or "role" in item):
-        kind = "message"
-    else:
-        kind = kind_of(item)
+    kind = _kind(item)
     prefix, names = _ITEMS.get(kind, _OTHER)
     values = _values(kind, place, call_id) | {
         "id": placeholders.fresh_id(prefix, ID_LENGTH, place),
@@ -284,9 +340,33 @@ def _item(item: Any, place: str, call_id: Any, *, stopped: bool) -> Any:
         names += " call_id"
     completed = fill_in(item, {name: values[name] for name in names.split()})
     for name, part_kind in _part_kinds(kind).items():
-        if isinstance(completed.get(name), list):
-            completed[name] = [_part(part, part_kind) for part in completed[name]]
+        parts = completed.get(name)
+        if isinstance(parts, list) and type(parts) is not CompletedParts:
+            completed[name] = [_part(part, part_kind) for part in parts]
     return completed
+
+
+def _with_completed_parts(item: Any) -> Pieces[Any]:
+    """An item whose parts are completed and counted if there are many, with pauses."""
+    if not isinstance(item, dict):
+        return item
+    kinds = _part_kinds(_kind(item))
+    for name in _PART_LISTS:
+        parts = item.get(name)
+        if not isinstance(parts, list) or not is_long(parts):
+            continue
+        if name in kinds:
+            parts = yield from drain(map(partial(_part, kind=kinds[name]), parts))
+        said = yield from drain(map(_count_part, parts))
+        item = item | {name: CompletedParts(parts, sum(said))}
+    return item
+
+
+def _kind(item: dict[str, Any]) -> str:
+    """The type of an item; one without a type may be a message."""
+    if "type" not in item and ("content" in item or "role" in item):
+        return "message"
+    return kind_of(item)
 
 
 def _values(kind: str, place: str, call_id: Any) -> dict[str, Any]:
@@ -334,26 +414,42 @@ def _part(part: Any, kind: str) -> Any:
     return fill_in(part, _PARTS.get(kind, {}))
 
 
-def _output(output: Any) -> Output:
-    """The estimated tokens of an output, apart from those of its reasoning, and of the latter."""
+def _output(output: Any) -> Pieces[Output]:
+    """The estimated tokens of an output, apart from those of its reasoning, and of the latter, with
+    pauses if it has many items."""
+    if isinstance(output, CompletedParts):
+        return Output(output.said, output.thought)
     reasoning = written = 0
-    for item in output if isinstance(output, list) else ():
-        size = sum(map(tokens.estimate, _texts(item)))
+    for number, item in enumerate(_entries(output), 1):
         if kind_of(item) == "reasoning":
-            reasoning += size
+            reasoning += _count(item)
         else:
-            written += size
+            written += _count(item)
+        if number % AT_ONCE == 0:
+            yield False
     return Output(written, reasoning)
 
 
-def _texts(item: Any) -> list[str]:
-    """The texts of an item that the model generated, including the arguments of tool calls."""
+def _count(item: Any) -> int:
+    """The estimated tokens of what the model generated of an item, including the arguments of tool
+    calls."""
     if not isinstance(item, dict):
-        return []
-    found = [item.get(name) for name in ("arguments", "input", "code")]
-    for name in ("summary", "content"):
+        return 0
+    counted = _estimate(item.get(name) for name in ("arguments", "input", "code"))
+    for name in _PART_LISTS:
         parts = item.get(name)
-        for part in parts if isinstance(parts, list) else ():
-            if isinstance(part, dict):
-                found += [part.get("text"), part.get("refusal")]
-    return [text for text in found if isinstance(text, str)]
+        if isinstance(parts, CompletedParts):
+            counted += parts.said
+        else:
+            counted += sum(map(_count_part, _entries(parts)))
+    return counted
+
+
+def _count_part(part: Any) -> int:
+    if not isinstance(part, dict):
+        return 0
+    return _estimate((part.get("text"), part.get("refusal")))
+
+
+def _estimate(texts: Iterable[Any]) -> int:
+    return sum(tokens.estimate(text) for text in texts if isinstance(text, str))

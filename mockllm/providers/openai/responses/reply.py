@@ -19,16 +19,20 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 """The reasons of an incomplete response, by the `finish` of a reply."""
 
 
-def respond(reply: NeutralReply, body: Body) -> dict[str, Any]:
+def respond(
+    reply: NeutralReply, body: Body, calls: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """The response that says `reply` to a request with this `body`. Reasoning is a summary. A call
-    has the form of the tool that the request offers."""
+    has the form of the tool that the request offers. `calls` are those of the reply, if they were
+    spelled before."""
     said = resolve_json(reply, read_forced_tool(body))
-    custom = _custom_tools(body) if said.calls else set()
+    if calls is None:
+        calls = list(spell_calls(said.calls, custom_tools(body))) if said.calls else []
     response: dict[str, Any] = {}
     if said.finish in _INCOMPLETE:
         response["status"] = "incomplete"
         response["incomplete_details"] = {"reason": _INCOMPLETE[said.finish]}
-    response["output"] = [*_items(said), *_calls(said.calls, custom)]
+    response["output"] = [*_items(said), *calls]
     usage = spell(reply.usage, USAGE)
     return response | ({"usage": usage} if usage else {})
 
@@ -43,7 +47,8 @@ def _items(reply: NeutralReply) -> Iterator[dict[str, Any]]:
         yield {"type": "message", "content": [{"type": "output_text", "text": reply.text}]}
 
 
-def _calls(calls: Iterable[NeutralCall], custom: Container[str]) -> Iterator[dict[str, Any]]:
+def spell_calls(calls: Iterable[NeutralCall], custom: Container[str]) -> Iterator[dict[str, Any]]:
+    """Spell each of the `calls`. Those of the `custom` tools have a form of their own."""
     for call in calls:
         call_id = {} if call.call_id is None else {"call_id": call.call_id}
         if call.name in custom:
@@ -53,6 +58,8 @@ def _calls(calls: Iterable[NeutralCall], custom: Container[str]) -> Iterator[dic
         yield {"type": kind, member: call.arguments, **call_id, "name": call.name}
 
 
-def _custom_tools(body: Body) -> set[str]:
+def custom_tools(body: Body) -> frozenset[str]:
+    """The names of the tools in a request whose calls have a form of their own."""
     tools = contents.objects(body.get("tools"))
-    return {contents.text(tool.get("name")) for tool in tools if tool.get("type") == "custom"}
+    names = (contents.text(tool.get("name")) for tool in tools if tool.get("type") == "custom")
+    return frozenset(names)

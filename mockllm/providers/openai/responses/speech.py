@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm.providers.openai.responses.answer import USAGE, complete
+from mockllm.providers.openai.responses.answer import USAGE, complete, complete_in_pieces
 from mockllm.providers.openai.responses.stream import events, frame_or_pieces
 from mockllm.providers.speech import Speaker
 
@@ -24,6 +24,7 @@ def _is_thought(event: dict[str, Any]) -> bool:
 
 SPEAKER = Speaker(
     complete=complete,
+    complete_in_pieces=complete_in_pieces,
     events=events,
     frame=frame_or_pieces,
     characters=_count_characters,
