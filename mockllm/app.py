@@ -7,6 +7,7 @@ go by `endpoints.routing`. A reload replaces the engine (`App.use`); the app and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from mockllm.endpoints.control import answers as control_answers
 from mockllm.endpoints.control.api import ControlAPI
@@ -111,6 +112,8 @@ class App:
         self._condition: Callable[[], Condition] = lambda: Condition.OWN
         self.when_session_ends: Callable[[str], None] = lambda session: None
         """Called with the name of each session that ends or is evicted."""
+        self.let_go: Callable[[list[Any]], None] = list.clear
+        """Lets go of the entries of a list, to which nothing else refers."""
         self.paces = DeliveryPaces()
         """Draws the times of paced answers."""
         self.views = Views(engine)
@@ -215,13 +218,18 @@ class App:
 
     def add(self, added: AddedMock, session: str | None) -> None:
         """Add a mock to a session, or to all if that is None, for all further requests."""
-        self.views.add(added, session)
+        self.add_all([added], session)
+
+    def add_all(self, mocks: Sequence[AddedMock], session: str | None) -> None:
+        """Add mocks to a session, or to all if that is None, for all further requests."""
+        self.views.add_all(mocks, session)
         self._note_default_session()
 
     def remove(self, added: AddedMock) -> None:
         """Remove a mock that was added, and its state."""
         self.drop(added)
-        self.perform(Reset(keys=frozenset({added.id})))
+        if added.has_state:
+            self.perform(Reset(keys=frozenset({added.id})))
 
     def drop(self, added: AddedMock) -> None:
         """Remove a mock that was added, but for its state."""
@@ -257,6 +265,7 @@ class App:
         dropped = self.views.drop(session)
         if dropped:
             self._engine.forget(dropped.by_index.keys())
+            self.let_go(dropped.take_apart())
 
     @property
     def has_sessions_by_credential(self) -> bool:

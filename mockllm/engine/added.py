@@ -54,6 +54,8 @@ class AddedMock:
     """Likely mistakes, which do not prevent serving it."""
     is_slow: bool = False
     """True if it takes long to prepare the search for it (`Predicate.is_slow`)."""
+    names_call: bool = False
+    """True if a rule prefers the result of one call (`Rule.call_id`)."""
 
     @property
     def name(self) -> str:
@@ -74,6 +76,11 @@ class AddedMock:
     def index(self) -> int:
         """The index of its rules, which no other mock has: that of an earlier one is lower."""
         return index_of(self.number, is_first=self.is_first)
+
+    @property
+    def has_state(self) -> bool:
+        """True if it has several answers."""
+        return any(isinstance(each.source, ScriptedSource) for each in self.by_api.values())
 
     def at_position(self, position: int) -> AddedMock:
         """Return the mock with another position, which others may have taken while it was
@@ -152,7 +159,18 @@ def compile_added(
     warnings = _warnings(problems, strict=strict)
     rules = [each.rule for each in by_api.values()]
     is_slow = any(predicate.is_slow for rule in rules for predicate in rule.predicates)
-    return AddedMock(number, place, mock, by_api, is_first, words, given, warnings, is_slow)
+    return AddedMock(
+        number,
+        place,
+        mock,
+        by_api,
+        is_first,
+        words,
+        given,
+        warnings,
+        is_slow=is_slow,
+        names_call=any(rule.call_id for rule in rules),
+    )
 
 
 def _warnings(problems: Iterable[Problem], *, strict: bool) -> tuple[Problem, ...]:

@@ -16,8 +16,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from operator import attrgetter
-from typing import NamedTuple
+from operator import attrgetter, lt
+from typing import Any, NamedTuple
 
 from mockllm.config.models import AnyMock
 from mockllm.engine.added import AddedMock
@@ -31,6 +31,7 @@ from mockllm.pieces import Pieces
 MAX_BLOCK = 1_000  # weight: to index one takes 15 to 30 ms, in pieces
 MIN_BLOCK = 16  # mocks: to index fewer takes less than to have another block
 SLOW_WEIGHT = 4  # of a mock with a regular expression; 1,000 of those take 15 ms at once
+MAX_LET_GO = 50  # mocks that are let go of at once
 PER_SOURCE = 1_000  # nanoseconds to look at the source of a mock
 
 
@@ -82,10 +83,7 @@ class Blocks:
     def add(self, added: AddedMock) -> None:
         """Add a mock that is not there."""
         index, blocks = added.index, self._blocks
-        self._by_index[index] = added
-        self._by_name.setdefault(added.name, {})[index] = added
-        for name, compiled in added.by_api.items():
-            self._twins.setdefault(name, TwinGroups()).add(compiled.rule)
+        self._note(added, index)
         at = bisect_right(blocks, index, key=_first_of)
         if at and index < blocks[at - 1].mocks[-1].index:
             at -= 1
@@ -96,6 +94,29 @@ class Blocks:
             blocks.insert(at, _Block((added,)))
         self._join(at)
 
+    def add_all(self, mocks: Sequence[AddedMock]) -> None:
+        """Add mocks that are not there: in a tenth of the time of `add` if they come behind all
+        others, in order."""
+        indices = [added.index for added in mocks]
+        last = self._blocks[-1].mocks[-1].index if self._blocks else -1
+        if len(mocks) <= MIN_BLOCK or not all(map(lt, [last, *indices], indices)):
+            for added in mocks:
+                self.add(added)
+            return
+        for added, index in zip(mocks, indices, strict=True):
+            self._note(added, index)
+        most = MAX_BLOCK // SLOW_WEIGHT if any(added.is_slow for added in mocks) else MAX_BLOCK
+        for start in range(0, len(mocks), most):
+            self._blocks.append(_Block(tuple(mocks[start : start + most])))
+        self._join(len(self._blocks) - 1)
+
+    def _note(self, added: AddedMock, index: int) -> None:
+        self._by_index[index] = added
+        self._by_name.setdefault(added.name, {})[index] = added
+        if added.names_call:
+            for name, compiled in added.by_api.items():
+                self._twins.setdefault(name, TwinGroups()).add(compiled.rule)
+
     def remove(self, added: AddedMock) -> None:
         """Remove a mock that is there."""
         known = self._by_index.pop(added.index)
@@ -103,8 +124,9 @@ class Blocks:
         del named[known.index]
         if not named:
             del self._by_name[known.name]
-        for name, compiled in known.by_api.items():
-            self._twins[name].remove(compiled.rule)
+        if known.names_call:
+            for name, compiled in known.by_api.items():
+                self._twins[name].remove(compiled.rule)
         at = bisect_right(self._blocks, added.index, key=_first_of) - 1
         left = tuple(each for each in self._blocks[at].mocks if each is not known)
         if left:
@@ -112,6 +134,20 @@ class Blocks:
             self._join(at)
         else:
             del self._blocks[at]
+
+    def take_apart(self) -> list[Any]:
+        """Remove all mocks. Returns what is left of them, in parts each of which takes a
+        millisecond to be let go of."""
+        parts: list[Any] = []
+        for block in self._blocks:
+            starts = range(0, len(block.mocks), MAX_LET_GO)
+            parts += [list(block.mocks[start : start + MAX_LET_GO]) for start in starts]
+            parts += block.parts.values()
+        self._blocks.clear()
+        self._by_index.clear()
+        self._by_name.clear()
+        self._twins.clear()
+        return parts
 
     def _join(self, at: int) -> None:
         """Join a block that has changed with those beside it."""

@@ -22,8 +22,8 @@ class AddMock(NamedTuple):
 
 
 class RemoveMock(NamedTuple):
-    """Remove the added mock with this number, whose state has this key. Without effect if there is
-    none."""
+    """Remove the added mock with this number, whose state has this key; it is empty if there is no
+    state. Without effect if there is no mock."""
 
     number: int
     key: str

@@ -162,10 +162,14 @@ class Views:
 
     def add(self, added: AddedMock, session: str | None) -> None:
         """Add a mock to a session, or to all if that is None."""
-        self.highest = max(self.highest, added.number)
-        position = added.place.position or 0
-        self._positions[session] = max(self._positions.get(session, -1), position)
-        self._mocks.setdefault(session, Blocks()).add(added)
+        self.add_all([added], session)
+
+    def add_all(self, mocks: Sequence[AddedMock], session: str | None) -> None:
+        """Add mocks to a session, or to all if that is None."""
+        self.highest = max(self.highest, *(added.number for added in mocks))
+        positions = (added.place.position or 0 for added in mocks)
+        self._positions[session] = max(self._positions.get(session, -1), *positions)
+        self._mocks.setdefault(session, Blocks()).add_all(mocks)
         self._change(session)
 
     def remove(self, added: AddedMock) -> None:

@@ -121,6 +121,7 @@ class Service:
         self.shared_pools: SharedPools | None = None
         """The pools that this process shares with others; None if it is alone."""
         app.when_session_ends = self.gates.end_session
+        app.let_go = self.turns.let_go_of_each
         # of the connections
         self.connections: set[Connection] = set()
         self.lingering: dict[Connection, None] = {}

@@ -333,8 +333,7 @@ class SharedChanges:
             self._log.append(pack(changes))
         except OSError as exc:
             raise _not_written(exc) from exc
-        for change in changes:
-            self._local.make(change)
+        self._local.make_all(changes)
         self._made = self._log.position
         if self._log.is_long:
             self._compact()

@@ -110,6 +110,14 @@ class Turns:
                 self.begin_large()
                 self.let_go([entries])
 
+    def let_go_of_each(self, entries: list[Any]) -> None:
+        """Let go of the entries of a list one by one, if the loop runs. Nothing else may refer to
+        them."""
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            self.begin_large()
+            self.let_go(entries)
+
     def stop(self) -> None:
         """Let go of all leftovers, and delay no collection from now on: the loop may end."""
         while self._leftovers:

@@ -159,9 +159,9 @@ class Attempts:
             dropped = self._trails.pop(session, _NO_TRAILS)
             self._size -= sum(map(len, dropped.values())) // _PARTS
             return
-        requests = self._trails.get(session, _NO_TRAILS)
+        requests, meant = self._trails.get(session, _NO_TRAILS), frozenset(keys)
         for request, trail in requests.items():
-            if not set(keys).isdisjoint(trail[1::_PARTS]):
+            if not meant.isdisjoint(trail[1::_PARTS]):
                 requests[request] = _without(keys, trail)
 
     def put(self, session: str, request: bytes, trail: Trail) -> None:

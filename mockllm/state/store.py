@@ -187,10 +187,7 @@ class State:
             case CountAnswers(wanted, within):
                 return tuple(self.answered(key, within) for key in wanted)
             case Reset(within, keys):
-                for each in self._answered.groups() if within is None else (within,):
-                    self._reset(each, keys)
-                if keys is None:
-                    self._buckets.reset(within)
+                self._reset_all(within, keys)
             case CountPlaces(pool):
                 return self.leases.taken(pool)
             case Draw(session, seed, source, attempt):
@@ -248,6 +245,17 @@ class State:
         for operation in operations:
             if isinstance(operation, Choose) and operation.attempt is not None:
                 self._perform(TakeNothing(operation.session, operation.attempt), now)
+
+    def _reset_all(self, within: str | None, keys: frozenset[str] | None) -> None:
+        """Reset a session, or all if that is None."""
+        if within is None and keys is None:
+            self._attempts.clear()
+            self._answered.clear()
+        else:
+            for each in self._answered.groups() if within is None else (within,):
+                self._reset(each, keys)
+        if keys is None:
+            self._buckets.reset(within)
 
     def _reset(self, session: str, keys: frozenset[str] | None) -> None:
         self._attempts.forget(session, keys)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mockllm.app import App
 from mockllm.engine import blocks
 from mockllm.engine.added import FIRST_INDEX, AddedMock, compile_added
-from mockllm.engine.blocks import Blocks
+from mockllm.engine.blocks import Blocks, Part
 from mockllm.engine.decision import Question
 from mockllm.matching.effort import Effort
 from mockllm.matching.index import RuleIndex
@@ -84,6 +84,7 @@ MOCKS = st.tuples(
 )
 STEPS = st.one_of(
     st.tuples(st.just("add"), MOCKS),
+    st.tuples(st.just("add all"), st.lists(MOCKS, max_size=7)),
     st.tuples(st.just("remove"), st.integers(0, 10)),
     st.just(("look", None)),
 )
@@ -100,6 +101,12 @@ def test_blocks_are_searched_as_one_index(steps: list[Any]) -> None:
             if step == "add" and all(each.number != value[0] for each in mocks):
                 mocks.append(mock(*value[:3], is_first=value[3]))
                 known.add(mocks[-1])
+            elif step == "add all":
+                others = {each[0]: mock(*each[:3], is_first=each[3]) for each in value}
+                taken = {each.number for each in mocks}
+                added = [each for number, each in others.items() if number not in taken]
+                known.add_all(added)
+                mocks += added
             elif step == "remove" and value < len(mocks):
                 known.remove(mocks.pop(value))
             elif step == "look":
@@ -110,6 +117,7 @@ def check(index: LayeredIndex, known: Blocks, mocks: Sequence[AddedMock]) -> Non
     rules = rules_of(mocks)
     whole = RuleIndex(rules)
     assert [*known] == sorted(mocks, key=lambda each: each.index)
+    assert [each for each in mocks if each not in known.named(each.name)] == []
     assert (index.rules, index.stateful) == (tuple(rules), whole.stateful)
     for message in MESSAGES:
         prompt: Prompt = ask_chat([message])
@@ -192,6 +200,29 @@ def test_no_step_of_building_takes_long() -> None:
     assert max(counts) < sum(counts) / 5
 
 
+def test_many_that_are_added_in_order_are_in_few_blocks() -> None:
+    known = Blocks()
+    mocks = [mock(number, 1, 0, is_first=False) for number in range(1_500)]
+    known.add_all(mocks[:1_100])
+    known.add_all(mocks[1_100:])
+
+    assert [*known] == mocks
+    assert len(known.runs()) == 2
+    assert index_of(known).rules == tuple(rules_of(mocks))
+
+
+def test_blocks_are_taken_apart_in_small_parts() -> None:
+    known = Blocks()
+    known.add_all([plain(number) for number in range(1_500)])
+    built = index_of(known)
+    parts = known.take_apart()
+
+    assert max(len(part) for part in parts if isinstance(part, list)) == 50
+    assert sum(len(part) for part in parts if isinstance(part, list)) == 1_500
+    assert sum(len(part.rules) for part in parts if isinstance(part, Part)) == len(built)
+    assert (len(known), [*known], known.named("added[3]")) == (0, [], [])
+
+
 def test_two_build_the_same_block_together() -> None:
     known = Blocks()
     for number in range(1_000):
@@ -242,3 +273,15 @@ def test_mocks_of_a_session_are_indexed_for_it_alone() -> None:
     asked = request(f"/session/s{PATHS['chat']}", chat_request("question 999"))
     assert isinstance(App.decide(observed.app, asked), Question)
     assert b'"x"' in delivered(observed.ask(asked).reply)
+
+
+def test_the_mocks_of_a_session_that_ends_are_let_go_of_in_parts() -> None:
+    observed = Observed({})
+    observed.app.add_all([plain(number) for number in range(200)], "s")
+    parts: list[Any] = []
+    observed.app.let_go = parts.extend
+
+    observed.app.own_store.sessions.end("s", 0.0)
+
+    assert [len(part) for part in parts] == [50] * 4
+    assert observed.app.views.count == 0

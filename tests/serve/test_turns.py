@@ -395,3 +395,26 @@ def test_without_a_loop_many_entries_are_let_go_of_at_once() -> None:
     turns = Turns()
     turns.let_go_of_many([None] * 3 * MAX_FREED)
     assert not turns.has_large_body
+
+
+async def test_each_of_some_entries_is_let_go_of_by_itself() -> None:
+    turns = Turns()
+    entries = [Entry() for _ in range(5)]
+    known = weakref.WeakSet(entries)
+    turns.let_go_of_each(entries)
+    del entries
+
+    assert (len(known), turns.has_large_body) == (5, True)
+    async with asyncio.timeout(PATIENCE):
+        while turns.has_large_body:  # noqa: ASYNC110  # until all are gone
+            await asyncio.sleep(0)
+    assert len(known) == 0
+
+
+def test_without_a_loop_each_entry_is_let_go_of_at_once() -> None:
+    turns, entries = Turns(), [Entry()]
+    known = weakref.WeakSet(entries)
+    turns.let_go_of_each(entries)
+    del entries
+
+    assert (len(known), turns.has_large_body) == (0, False)

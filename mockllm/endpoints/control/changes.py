@@ -197,7 +197,7 @@ def _additions(desk: Desk, compiled: list[AddedMock], session: str | None) -> li
 
 def _removal(listed: Listed) -> RemoveMock:
     assert listed.added is not None
-    return RemoveMock(listed.added.number, listed.added.id)
+    return RemoveMock(listed.added.number, listed.added.id if listed.added.has_state else "")
 
 
 # --- scope ----------------------------------------------------------------------------------------
@@ -344,11 +344,11 @@ def _answer(
     changes: Sequence[Change], session: str | None, *, is_one: bool, status: int = 201
 ) -> Pieces[Decision]:
     """Answer with the mocks that `changes` have added."""
-    shown = [list_added(each.added, session) for each in changes if isinstance(each, AddMock)]
+    added = [change.added for change in changes if isinstance(change, AddMock)]
+    shown = (list_added(each, session) for each in added)
     described = yield from describe_all(shown, {}, lambda key: 0)  # they are new
-    warnings = [
-        describe(warning) for each in shown if each.added for warning in each.added.warnings
-    ]
+    warnings = [describe(warning) for each in added for warning in each.warnings]
     if is_one:
-        return answer({**described[0], "warnings": warnings}, status, etag=shown[0].version)
+        etag = list_added(added[0], session).version
+        return answer({**described[0], "warnings": warnings}, status, etag=etag)
     return answer({"mocks": described, "warnings": warnings}, status)

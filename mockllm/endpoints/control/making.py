@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from typing import Any, Protocol
 
 from mockllm.endpoints.control.state import operations_of, settle
@@ -47,6 +48,7 @@ class ChangedServer(Protocol):
     def current_session(self) -> str: ...
     def set_traffic(self, traffic: CompiledTraffic | None) -> None: ...
     def add(self, added: AddedMock, session: str | None) -> None: ...
+    def add_all(self, mocks: Sequence[AddedMock], session: str | None) -> None: ...
     def drop(self, added: AddedMock) -> None: ...
     def use_session(self, session: str) -> None: ...
     def forget_session(self, session: str) -> None: ...
@@ -112,8 +114,7 @@ class LocalChanges:
 
         def resume(results: Sequence[Any]) -> Decision | Question:
             settled = settle(changes, results)
-            for change in settled:
-                self.make(change)
+            self.make_all(settled)
             return answer(settled)
 
         operations = operations_of(changes)
@@ -125,6 +126,16 @@ class LocalChanges:
         """Go on with numbers for added mocks, as every Changes does."""
         numbers = self._server.views.numbers
         return go_on([next(numbers) for _ in range(count)])
+
+    def make_all(self, changes: Iterable[Change]) -> None:
+        """Make changes that were checked, as `make` does; many mocks that are added at once."""
+        for session, group in groupby(changes, _adds_to):
+            if session == _NOTHING:
+                for change in group:
+                    self.make(change)
+            else:
+                added = [change.added for change in group if isinstance(change, AddMock)]
+                self._server.add_all(added, session)
 
     def make(self, change: Change) -> None:
         """Make one change that was checked, in this process: its operations were performed."""
@@ -179,3 +190,12 @@ class LocalChanges:
     def _end(self, session: str) -> None:
         self._gates.end_session(session)
         self._server.forget_session(session)
+
+
+_NOTHING = "/"  # no name of a session
+
+
+def _adds_to(change: Change) -> str | None:
+    """Return the session that a change adds a mock to, None if that is all; `_NOTHING` of another
+    change."""
+    return change.session if isinstance(change, AddMock) else _NOTHING

@@ -32,6 +32,7 @@ from mockllm.providers import APIS
 
 MAX_MOCKS = 1_000  # of one page
 MAX_LOOKED_AT = 1_000  # mocks, each of which is looked at without a thread: 5 ms
+_WORDS = {api.name: api.word for api in APIS}
 MAX_AT_ONCE = 50  # mocks that are described before other requests have their turn
 
 
@@ -274,14 +275,13 @@ class ListVersion:
 
 def list_added(added: AddedMock, session: str | None) -> Listed:
     """Return a mock that was added to a session, or for all if that is None."""
-    words = {api.name: api.word for api in APIS}
-    apis = tuple(words[name] for name in added.by_api)
+    apis = tuple(_WORDS[name] for name in added.by_api)
     sources = tuple(each.source for each in added.by_api.values())
     return Listed(added.id, added.name, added.mock, apis, sources, session, added)
 
 
 def describe_all(
-    page: Sequence[Listed], counts: Mapping[str, int], answered: Answered
+    page: Iterable[Listed], counts: Mapping[str, int], answered: Answered
 ) -> Pieces[list[dict[str, Any]]]:
     """Return mocks as JSON, with what a session, or all, have had of them, in pieces. `counts` are
     the requests that they have answered, by their ids."""

@@ -45,7 +45,10 @@ def settle(changes: Sequence[Change], results: Sequence[Any]) -> list[Change]:
     Raises:
         ControlError: 404, a session is not open; 409, too many are.
     """
-    known = dict(zip(operations_of(changes), results, strict=False))  # less, if one refuses
+    operations = operations_of(changes)
+    if not operations:
+        return [*changes]
+    known = dict(zip(operations, results, strict=False))  # less, if one refuses
     return [
         _settle(change, [known.get(each) for each in _operations(change)]) for change in changes
     ]
@@ -60,7 +63,7 @@ def _operations(change: Change) -> tuple[Operation, ...]:
             return (EndSession(session),)
         case ResetMocks(within):
             return (Reset(within),)
-        case RemoveMock(_, key):
+        case RemoveMock(_, key) if key:
             return (Reset(keys=frozenset({key})),)
         case AddMock(_, str() as session):
             return (IsOpen(session),)

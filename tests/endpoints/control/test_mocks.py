@@ -14,6 +14,7 @@ from mockllm.endpoints.control.refusals import MAX_PROBLEMS
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.errors import MAX_DESCRIBED
+from mockllm.state.operations import Reset
 from tests.support.control import TOKEN, Begin, Controlled
 
 CONFIG: dict[str, Any] = {
@@ -573,3 +574,21 @@ def test_the_version_of_many_mocks_is_found_in_a_thread_before_some_are_added(
     added = controlled.ask("POST", "mocks", {"reply": "z"}, headers={"if-match": etag})
 
     assert (added.status, controlled.threads - threads) == (412 if is_changed else 201, 1)
+
+
+def test_of_a_mock_without_state_none_is_reset_when_it_is_removed() -> None:
+    controlled = Controlled({"mocks": []})
+    controlled.ask("POST", "mocks", {"reply": "x"})
+    controlled.ask("POST", "mocks", {"sequence": ["x", "y"]})
+    performed: list[Any] = []
+    perform = controlled.app.own_store.perform_at_once
+
+    def recorded(operations: Any, now: float) -> Any:
+        performed.extend(operations)
+        return perform(operations, now)
+
+    controlled.app.own_store.perform_at_once = recorded  # type: ignore[method-assign]  # recorded
+    for number in range(2):
+        assert controlled.ask("DELETE", f"mocks/added[{number}]").status == 204
+
+    assert performed == [Reset(keys=frozenset({"added[1]"}))]
