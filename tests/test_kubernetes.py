@@ -15,8 +15,8 @@ import yaml
 from mockllm import Server
 from mockllm.cli.options import serve_options
 from mockllm.engine.building import build_engine
+from mockllm.serve.distant.redis_address import PASSWORD_VARIABLE
 from mockllm.serve.process import LAST_CALL
-from mockllm.serve.redis_address import PASSWORD_VARIABLE
 from tests.support.http_library import httpx
 from tests.support.redis_servers import free_port, needs_redis, wait_for
 from tests.test_deploy import instructions

@@ -33,11 +33,11 @@ from mockllm.cli.option_values import (
 from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT
 from mockllm.config.latency import PRESETS
 from mockllm.observers.journal import MAX_ENTRIES
+from mockllm.serve.distant.redis_address import PASSWORD_VARIABLE
+from mockllm.serve.distant.sharing import STATE_TIMEOUT
 from mockllm.serve.gates import HOLD_FOR
 from mockllm.serve.process import HANG_TIMEOUT
-from mockllm.serve.redis_address import PASSWORD_VARIABLE
 from mockllm.serve.settings import DRAIN_TIMEOUT
-from mockllm.serve.sharing import STATE_TIMEOUT
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 

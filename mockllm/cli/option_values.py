@@ -15,7 +15,7 @@ from mockllm.cli.limit_options import seconds
 from mockllm.config.address import MAX_PORT, parse_address, parse_host, shown
 from mockllm.config.latency import Latency, parse_latency
 from mockllm.limits import MAX_SPEED, MIN_SPEED
-from mockllm.serve.redis_address import RedisAddress, parse_redis_address
+from mockllm.serve.distant.redis_address import RedisAddress, parse_redis_address
 
 T = TypeVar("T")
 

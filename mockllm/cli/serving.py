@@ -31,14 +31,14 @@ from mockllm.observers.lateness import Lateness
 from mockllm.observers.timing import Timing, as_rows
 from mockllm.observers.unmatched_log import log_unmatched
 from mockllm.serve.controlled import ControlSettings, given_token, make_token
+from mockllm.serve.distant.redis_address import given_password
+from mockllm.serve.distant.redis_link import require_redis
+from mockllm.serve.distant.sharing import Sharing
 from mockllm.serve.metrics_board import MetricsBoard
 from mockllm.serve.process import RELOAD_SIGNAL, STOP_SIGNALS, serve
-from mockllm.serve.redis_address import given_password
-from mockllm.serve.redis_link import require_redis
 from mockllm.serve.reload import Reload, Watch
 from mockllm.serve.schema_folder import keep_schemas
 from mockllm.serve.settings import Settings
-from mockllm.serve.sharing import Sharing
 from mockllm.serve.supervisor import Supervisor, require_workers
 from mockllm.serve.timing_board import TimingBoard
 

@@ -20,12 +20,12 @@ from mockllm.engine.packed_changes import Packed, pack, restore, unpack
 from mockllm.observers.selection import CallSelection
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
-from mockllm.serve.distant_calls import DistantCalls
+from mockllm.serve.distant.calls import DistantCalls
+from mockllm.serve.distant.redis_calls import pack_selection
+from mockllm.serve.distant.redis_changes import NO_LOG, Found, Known, RedisChanges
+from mockllm.serve.distant.redis_store import RedisStore, number_of
 from mockllm.serve.gates import Gates
 from mockllm.serve.patience import wait_for
-from mockllm.serve.redis_calls import pack_selection
-from mockllm.serve.redis_changes import NO_LOG, Found, Known, RedisChanges
-from mockllm.serve.redis_store import RedisStore, number_of
 from mockllm.serve.restoring import is_large, restore_aside
 from mockllm.state.store import StateUnavailableError
 

@@ -18,8 +18,8 @@ from mockllm.endpoints.control.making import LocalChanges
 from mockllm.errors import MockLLMError
 from mockllm.serve.all_calls import AllCalls
 from mockllm.serve.connections import Service
-from mockllm.serve.distant_calls import DistantCalls
-from mockllm.serve.distant_changes import DistantChanges
+from mockllm.serve.distant.calls import DistantCalls
+from mockllm.serve.distant.changes import DistantChanges
 from mockllm.serve.gates import Gates
 from mockllm.serve.shared_changes import SharedChanges
 from mockllm.serve.turns import Turns

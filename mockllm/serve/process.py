@@ -19,15 +19,15 @@ from mockllm.serve.apps import make_app
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
 from mockllm.serve.controlled import AwaitedCalls, ControlSettings, turn_on
-from mockllm.serve.distant_calls import DistantCalls
-from mockllm.serve.distant_changes import DistantChanges
-from mockllm.serve.distant_responses import DistantResponses
+from mockllm.serve.distant.calls import DistantCalls
+from mockllm.serve.distant.changes import DistantChanges
+from mockllm.serve.distant.redis_store import RedisStore
+from mockllm.serve.distant.responses import DistantResponses
 from mockllm.serve.garbage import GarbageCollector
 from mockllm.serve.gates import Gates
 from mockllm.serve.listener import Listener
 from mockllm.serve.peers import Peers, WorkerPlace
 from mockllm.serve.process_journal import record
-from mockllm.serve.redis_store import RedisStore
 from mockllm.serve.reload import Reload, Reloader, freeze_heap, log_state
 from mockllm.serve.sampling import Sampler
 from mockllm.serve.settings import Bound, Settings

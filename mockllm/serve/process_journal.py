@@ -11,8 +11,8 @@ from mockllm.app import App
 from mockllm.observers.journal import MAX_BYTES, Journal
 from mockllm.serve.all_calls import AllCalls
 from mockllm.serve.controlled import AwaitedCalls
-from mockllm.serve.distant_calls import DistantCalls
-from mockllm.serve.distant_changes import DistantChanges
+from mockllm.serve.distant.calls import DistantCalls
+from mockllm.serve.distant.changes import DistantChanges
 from mockllm.serve.own_calls import OwnCalls
 from mockllm.serve.own_responses import earlier_finder
 from mockllm.serve.peers import Peers, WorkerPlace

@@ -15,9 +15,9 @@ from mockllm.limits import Limits
 from mockllm.serve import address
 from mockllm.serve.connections import Observer
 from mockllm.serve.controlled import ControlSettings
+from mockllm.serve.distant.sharing import STATE_TIMEOUT, Sharing
 from mockllm.serve.gates import HOLD_FOR
 from mockllm.serve.metrics_board import MetricsBoard
-from mockllm.serve.sharing import STATE_TIMEOUT, Sharing
 from mockllm.serve.timing_board import TimingBoard
 
 DRAIN_TIMEOUT = 10.0  # seconds that responses in progress have to finish when a server stops

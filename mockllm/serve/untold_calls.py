@@ -21,16 +21,16 @@ from mockllm.observers.entries import COST, NUMBER, AnyKept, Kept, make_kept, se
 from mockllm.observers.journal import Journal
 from mockllm.observers.selection import CallSelection
 from mockllm.serve.call_messages import pack_calls
+from mockllm.serve.distant.redis_calls import RedisCalls
+from mockllm.serve.distant.redis_changes import Known
 from mockllm.serve.process_calls import BYTES_AT_ONCE, CALLS_AT_ONCE
-from mockllm.serve.redis_calls import RedisCalls
-from mockllm.serve.redis_changes import Known
 from mockllm.state.store import StateUnavailableError
 
 MAX_REFUSED = 10  # times that a batch is refused because others drop calls meanwhile
 
 
 class CallsChanges(Protocol):
-    """The interface of `serve.distant_changes.DistantChanges` for calls."""
+    """The interface of `serve.distant.changes.DistantChanges` for calls."""
 
     @property
     def known(self) -> Known:

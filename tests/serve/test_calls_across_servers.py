@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mockllm.serve.distant_calls import DEAD
+from mockllm.serve.distant.calls import DEAD
 from tests.serve.test_changes_across_servers import Servers, two_servers
 from tests.serve.test_changes_across_workers import CONFIG
 from tests.support.processes import needs_proc, posix, until, write

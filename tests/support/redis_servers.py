@@ -21,7 +21,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from mockllm.serve.redis_scripts import Asker, perform_arguments, perform_source, performed
+from mockllm.serve.distant.redis_scripts import Asker, perform_arguments, perform_source, performed
 from mockllm.state.operations import Operation, Result
 
 CERTIFICATE, KEY = (

@@ -1,4 +1,4 @@
--- The log of what was changed at run time, for all workers of all servers (serve/redis_changes.py).
+-- The log of what was changed at run time, for all workers of all servers (redis_changes.py).
 --
 -- KEYS[1] is the prefix of all keys. The first three arguments are the act, the log that a worker
 -- knows, and the number of its records that it has. A log has a name that no other one has had, so

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 
-from mockllm.serve.redis_address import RedisAddress
+from mockllm.serve.distant.redis_address import RedisAddress
 from mockllm.state.store import Condition, StateUnavailableError
 
 MAX_FAILURES = 3  # in a row, after which nothing but a heartbeat is tried

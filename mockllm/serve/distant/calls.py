@@ -1,7 +1,7 @@
 """The calls of all workers of all servers, gathered by the one that is asked for them.
 
 Each worker has its own calls in a journal until somebody asks; then it tells them to Redis
-(`serve.redis_calls`), which has them in one order, and drops them here. Who asks keeps a copy of
+(`redis_calls`), which has them in one order, and drops them here. Who asks keeps a copy of
 what Redis has, so that the next reading asks for what is new:
 
     ask -> all workers: make all changes so far, tell -> read what is new, until all have answered
@@ -28,7 +28,7 @@ from mockllm.observers.reading import Reading
 from mockllm.observers.selection import CallSelection
 from mockllm.serve.call_messages import unpack_calls
 from mockllm.serve.call_turns import FindElsewhere, find_turns
-from mockllm.serve.redis_calls import FORGOTTEN, CallsFound, RedisCalls, Told
+from mockllm.serve.distant.redis_calls import FORGOTTEN, CallsFound, RedisCalls, Told
 from mockllm.serve.rounds import Rounds
 from mockllm.serve.untold_calls import CallsChanges, Dropped, UntoldCalls
 from mockllm.state.store import StateUnavailableError

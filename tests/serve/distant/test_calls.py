@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from mockllm.serve import distant_calls, redis_calls, untold_calls
-from mockllm.serve.distant_calls import BUSY, DEAD, LOST, NOT_REACHED
-from mockllm.serve.redis_address import RedisAddress
+from mockllm.serve import untold_calls
+from mockllm.serve.distant import calls as distant_calls
+from mockllm.serve.distant import redis_calls
+from mockllm.serve.distant.calls import BUSY, DEAD, LOST, NOT_REACHED
+from mockllm.serve.distant.redis_address import RedisAddress
 from mockllm.state.store import Condition, StateUnavailableError
-from tests.serve.test_distant_changes import Servers, Worker, _beat_often
+from tests.serve.distant.test_changes import Servers, Worker, _beat_often
 from tests.support.processes import until
 from tests.support.redis_servers import (
     RedisServer,

@@ -1,7 +1,7 @@
 -- The script of a question: performs operations in order, up to the first that refuses. Returns
 -- their results, the names of the sessions that are gone, and the epoch.
 
--- --- Arguments, as serve/redis_scripts.py writes them ---------------------------------------------
+-- --- Arguments, as redis_scripts.py writes them ---------------------------------------------------
 
 local function take_attempt()
   local request = take()

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from mockllm.serve.redis_address import PASSWORD_VARIABLE, RedisAddress
-from mockllm.serve.sharing import Sharing, make_server_name
+from mockllm.serve.distant.redis_address import PASSWORD_VARIABLE, RedisAddress
+from mockllm.serve.distant.sharing import Sharing, make_server_name
 from tests.support.http_library import httpx
 from tests.support.processes import Command, failing, posix, running, until, write
 from tests.support.redis_servers import RedisServer, needs_redis

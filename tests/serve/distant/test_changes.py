@@ -27,14 +27,16 @@ from mockllm.engine.packed_changes import restore
 from mockllm.exchange import Request
 from mockllm.observers.journal import Journal
 from mockllm.pieces import finish
-from mockllm.serve import change_follower, distant_changes, redis_changes, redis_store
+from mockllm.serve import change_follower
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
-from mockllm.serve.distant_calls import DistantCalls
-from mockllm.serve.distant_changes import DistantChanges
+from mockllm.serve.distant import changes as distant_changes
+from mockllm.serve.distant import redis_changes, redis_store
+from mockllm.serve.distant.calls import DistantCalls
+from mockllm.serve.distant.changes import DistantChanges
+from mockllm.serve.distant.redis_address import RedisAddress
+from mockllm.serve.distant.redis_store import Member, RedisStore
 from mockllm.serve.gates import Gates
-from mockllm.serve.redis_address import RedisAddress
-from mockllm.serve.redis_store import Member, RedisStore
 from mockllm.state.operations import Operation
 from mockllm.state.store import Condition
 from tests.serve.test_shared_changes import CONFIG, Answer, read

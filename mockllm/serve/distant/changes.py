@@ -1,7 +1,7 @@
 """Changes that all workers of all servers make, in one order, each before it decides on a request
 that came later.
 
-They are in a log in Redis (`serve.redis_changes`), which is asked before each decision: one reading
+They are in a log in Redis (`redis_changes`), which is asked before each decision: one reading
 is for all requests that have come before it. A change is checked by one worker, with the lock of
 the log, when this worker has made all changes before; it is appended, made here, and then answered.
 Workers with open answers that are concerned hear of it by a connection that waits for records.
@@ -41,16 +41,16 @@ from mockllm.exchange import Request
 from mockllm.serve.begun_changes import BegunChanges, go_on_after
 from mockllm.serve.change_follower import ChangeFollower, busy
 from mockllm.serve.connections import Service
-from mockllm.serve.distant_calls import DistantCalls
-from mockllm.serve.gates import Gates
-from mockllm.serve.redis_calls import ASKED, RedisCalls
-from mockllm.serve.redis_changes import (
+from mockllm.serve.distant.calls import DistantCalls
+from mockllm.serve.distant.redis_calls import ASKED, RedisCalls
+from mockllm.serve.distant.redis_changes import (
     RECORDS,
     Known,
     RedisChanges,
 )
-from mockllm.serve.redis_link import LinkError, RedisLink
-from mockllm.serve.redis_store import RedisStore
+from mockllm.serve.distant.redis_link import LinkError, RedisLink
+from mockllm.serve.distant.redis_store import RedisStore
+from mockllm.serve.gates import Gates
 from mockllm.serve.restoring import UNDECIDED
 from mockllm.state.store import Condition, StateUnavailableError
 

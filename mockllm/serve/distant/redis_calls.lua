@@ -1,4 +1,4 @@
--- The calls of all workers of all servers, in the order in which they are told (serve/redis_calls.py).
+-- The calls of all workers of all servers, in the order in which they are told (redis_calls.py).
 --
 -- KEYS[1] is the prefix of all keys. The first argument is the act. `redis_changes.lua` has the log
 -- of changes, by whose end it is known which calls were told before others were dropped: a batch

@@ -21,12 +21,13 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
 from mockllm.pieces import finish
-from mockllm.serve import distant_responses, redis_store
-from mockllm.serve.distant_responses import DistantResponses
+from mockllm.serve.distant import redis_store
+from mockllm.serve.distant import responses as distant_responses
+from mockllm.serve.distant.redis_address import RedisAddress
+from mockllm.serve.distant.redis_link import RedisScript
+from mockllm.serve.distant.redis_store import Member, RedisStore
+from mockllm.serve.distant.responses import DistantResponses
 from mockllm.serve.peer_messages import pack_responses
-from mockllm.serve.redis_address import RedisAddress
-from mockllm.serve.redis_link import RedisScript
-from mockllm.serve.redis_store import Member, RedisStore
 from mockllm.serve.turns import Turns
 from mockllm.state.operations import EndSession
 from mockllm.state.responses import StoredResponse, make_unique_id

@@ -12,8 +12,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockllm.errors import MissingExtraError
+from mockllm.serve.distant.redis_address import PASSWORD_VARIABLE, RedisAddress
 from mockllm.serve.patience import patience
-from mockllm.serve.redis_address import PASSWORD_VARIABLE, RedisAddress
 
 if TYPE_CHECKING:
     import redis.asyncio

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mockllm.serve.redis_scripts import LIFETIME
+from mockllm.serve.distant.redis_scripts import LIFETIME
 from mockllm.state import attempts, draws, rate_limits, sessions, values
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import Candidate, Chosen, Script, ScriptEntry

@@ -31,6 +31,9 @@ from mockllm.limits import KIB
 from mockllm.pieces import Pieces
 from mockllm.prompt import Earlier
 from mockllm.serve.connections import Performer
+from mockllm.serve.distant.redis_changes import ScriptRunner
+from mockllm.serve.distant.redis_link import RedisScript
+from mockllm.serve.distant.redis_scripts import LIFETIME
 from mockllm.serve.earlier_elsewhere import MAX_LINKS
 from mockllm.serve.own_responses import OwnResponses
 from mockllm.serve.peer_messages import (
@@ -39,9 +42,6 @@ from mockllm.serve.peer_messages import (
     pack_responses,
     unpack_responses,
 )
-from mockllm.serve.redis_changes import ScriptRunner
-from mockllm.serve.redis_link import RedisScript
-from mockllm.serve.redis_scripts import LIFETIME
 from mockllm.serve.turns import Turns
 from mockllm.state.responses import (
     MAX_BYTES,

@@ -22,9 +22,9 @@ import orjson
 
 from mockllm.observers.journal import MAX_BYTES
 from mockllm.observers.selection import CallSelection
-from mockllm.serve.redis_changes import Known, ScriptRunner
-from mockllm.serve.redis_link import RedisScript
-from mockllm.serve.redis_scripts import LIFETIME, MAX_SILENCE
+from mockllm.serve.distant.redis_changes import Known, ScriptRunner
+from mockllm.serve.distant.redis_link import RedisScript
+from mockllm.serve.distant.redis_scripts import LIFETIME, MAX_SILENCE
 from mockllm.serve.server_time import ServerTime
 
 MAX_DROPPED = 20_000  # selections that are remembered for batches that are still there

@@ -1,6 +1,6 @@
 -- The state of mocks, sessions and limits in Redis, as state/store.py specifies it.
 --
--- serve/redis_scripts.py puts the constants in capitals before this file, and one of the scripts
+-- redis_scripts.py puts the constants in capitals before this file, and one of the scripts
 -- behind it: redis_perform.lua or redis_join.lua. KEYS[1] is the prefix of all keys. They are made
 -- here, from names of sessions and pools, which a single Redis allows and a cluster does not.
 --

@@ -1,12 +1,12 @@
 """The store that servers on several machines share, in one Redis.
 
-A question is one script (`serve.redis_scripts`), so it is performed whole or not at all, and in the
+A question is one script (`redis_scripts`), so it is performed whole or not at all, and in the
 same order for all servers. Redis is never waited for on the straight way: `perform_at_once` says
 "not now", and the request waits in a task.
 
 Each worker sends a heartbeat every `BEAT` seconds, by which it joins and stays. It finds out that
 Redis is back, that it has lost its memory, and that a server with another configuration is there
-(`serve.redis_standing`). A worker whose heartbeat stops is dead after `redis_scripts.MAX_SILENCE`:
+(`redis_standing`). A worker whose heartbeat stops is dead after `redis_scripts.MAX_SILENCE`:
 its places are free.
 """
 
@@ -22,10 +22,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from mockllm.serve.patience import patience
-from mockllm.serve.redis_address import RedisAddress
-from mockllm.serve.redis_link import LinkError, RedisLink, RedisScript
-from mockllm.serve.redis_scripts import (
+from mockllm.serve.distant.redis_address import RedisAddress
+from mockllm.serve.distant.redis_link import LinkError, RedisLink, RedisScript
+from mockllm.serve.distant.redis_scripts import (
     Asker,
     join_arguments,
     join_source,
@@ -36,7 +35,8 @@ from mockllm.serve.redis_scripts import (
     perform_source,
     performed,
 )
-from mockllm.serve.redis_standing import Standing, no_answer
+from mockllm.serve.distant.redis_standing import Standing, no_answer
+from mockllm.serve.patience import patience
 from mockllm.serve.server_time import ServerTime
 from mockllm.state.draws import Draws
 from mockllm.state.operations import (

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from mockllm.limits import MIB
-from mockllm.serve.redis_link import RedisScript
-from mockllm.serve.redis_scripts import LIFETIME, MAX_SILENCE
+from mockllm.serve.distant.redis_link import RedisScript
+from mockllm.serve.distant.redis_scripts import LIFETIME, MAX_SILENCE
 from mockllm.serve.server_time import ServerTime
 
 MIN_COMPACTED = 4 * MIB  # of records that are replaced by a snapshot
@@ -32,7 +32,7 @@ _FILE = Path(__file__).parent / "redis_changes.lua"
 
 
 class ScriptRunner(Protocol):
-    """The interface of `serve.redis_store.RedisStore` for the log."""
+    """The interface of `redis_store.RedisStore` for the log."""
 
     async def run(self, script: RedisScript, arguments: Sequence[bytes]) -> Any:
         """Return what a script returns.
@@ -103,7 +103,7 @@ class RedisChanges:
         self, known: Known, record: bytes, dropped: Sequence[str] = ()
     ) -> tuple[Known, bool] | None:
         """Append a record to all those that are `known`, with the lock, which is given back. It
-        drops the calls of these selections (`serve.redis_calls.pack_selection`). Returns what is
+        drops the calls of these selections (`redis_calls.pack_selection`). Returns what is
         known now, and whether it is time for a snapshot; None, without effect, if the lock is
         lost."""
         selections = [each.encode() for each in dropped]

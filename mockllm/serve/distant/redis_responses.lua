@@ -1,4 +1,4 @@
--- The stored responses of all servers (serve/distant_responses.py), as many as one process stores.
+-- The stored responses of all servers (responses.py), as many as one process stores.
 --
 -- KEYS[1] is the prefix of all keys, the first argument the act. A response is named by its session
 -- and its own key in it; one that was deleted is there without bytes, so that it is not taken for

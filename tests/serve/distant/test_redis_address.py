@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mockllm.errors import MockLLMError
-from mockllm.serve.redis_address import (
+from mockllm.serve.distant.redis_address import (
     PASSWORD_VARIABLE,
     RedisAddress,
     given_password,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from mockllm.app import App
 from mockllm.serve.clock import Clock
-from mockllm.serve.redis_address import RedisAddress
-from mockllm.serve.redis_store import Member, RedisStore
+from mockllm.serve.distant.redis_address import RedisAddress
+from mockllm.serve.distant.redis_store import Member, RedisStore
 
 STATE_TIMEOUT = 1.0  # seconds that a request waits for its state
 

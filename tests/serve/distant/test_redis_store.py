@@ -14,12 +14,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from mockllm.serve import redis_store
-from mockllm.serve.redis_address import RedisAddress
-from mockllm.serve.redis_link import MAX_CONNECTIONS
-from mockllm.serve.redis_scripts import MAX_SILENCE
-from mockllm.serve.redis_standing import MAX_FAILURES
-from mockllm.serve.redis_store import Member, RedisStore
+from mockllm.serve.distant import redis_store
+from mockllm.serve.distant.redis_address import RedisAddress
+from mockllm.serve.distant.redis_link import MAX_CONNECTIONS
+from mockllm.serve.distant.redis_scripts import MAX_SILENCE
+from mockllm.serve.distant.redis_standing import MAX_FAILURES
+from mockllm.serve.distant.redis_store import Member, RedisStore
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import Candidate, Chosen, Script, ScriptEntry
 from mockllm.state.draws import Draws
