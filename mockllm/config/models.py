@@ -1,7 +1,7 @@
 """The types of a configuration, the same for files and for Python.
 
 Messages and responses are not validated against the official SDK's types here, but by
-`engine.review`; `engine.json_schema` describes both.
+`engine.review.mocks`; `engine.json_schema` describes both.
 """
 
 from __future__ import annotations

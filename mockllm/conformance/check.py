@@ -21,7 +21,7 @@ from mockllm.conformance.probes import Probe, build
 from mockllm.engine.building import build_engine
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
-from mockllm.engine.unanswerable import find_reason
+from mockllm.engine.review.unanswerable import find_reason
 from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.limits import MAX_SPEED
 from mockllm.matching.rule import Rule

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from mockllm.conformance.requirements import Requirements
-from mockllm.engine.impossible import CREDENTIALS, SAMPLES
+from mockllm.engine.review.impossible import CREDENTIALS, SAMPLES
 from mockllm.matching.header_predicates import HeaderContains, HeaderEquals
 from mockllm.providers.api import API
 

@@ -14,7 +14,7 @@ from mockllm.config.objects import ConfigObject
 from mockllm.engine.asking import answer_alone
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
-from mockllm.engine.review import MIN_ERROR
+from mockllm.engine.review.mocks import MIN_ERROR
 from mockllm.engine.sources import entries_of
 from mockllm.exchange import Request
 from mockllm.matching.rule import Rule

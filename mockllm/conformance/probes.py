@@ -22,8 +22,8 @@ from mockllm.conformance.examples import TEXTS
 from mockllm.conformance.headers import find_headers
 from mockllm.conformance.own_messages import own_messages
 from mockllm.conformance.requirements import ANY_TOOL, Requirements, alternatives
-from mockllm.engine.impossible import arrive
 from mockllm.engine.mocks import Table
+from mockllm.engine.review.impossible import arrive
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
 from mockllm.matching.body_values import BodyHas

@@ -13,8 +13,8 @@ from mockllm.engine.mock_review import compile_rule, review_mock
 from mockllm.engine.mock_sources import source_of
 from mockllm.engine.mocks import SHARED
 from mockllm.engine.pace import Pace
-from mockllm.engine.reply_review import wrong_templates
-from mockllm.engine.review import unserialisable_values
+from mockllm.engine.review.mocks import unserialisable_values
+from mockllm.engine.review.replies import wrong_templates
 from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.errors import ConfigError, Place, Problem, Severity
 from mockllm.matching.rule import Rule

@@ -21,8 +21,8 @@ from mockllm.config.models import AnyMock
 from mockllm.config.objects import ConfigObject
 from mockllm.config.reply import Reply
 from mockllm.engine.reply import EXAMPLE
-from mockllm.engine.review import FILLED_IN
-from mockllm.engine.surprises import NEXT_ENTRY
+from mockllm.engine.review.mocks import FILLED_IN
+from mockllm.engine.review.surprises import NEXT_ENTRY
 from mockllm.errors import Place, Problem, Severity
 
 MAX_FORMS = 1_000  # by which the mocks of a list are reviewed; recorded ones have one for each

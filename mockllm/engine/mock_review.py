@@ -8,11 +8,10 @@ from mockllm.config.answers import WrittenAnswer
 from mockllm.config.models import AnyMock, Mock
 from mockllm.engine import calls
 from mockllm.engine.conditions import NEVER, compile_match
-from mockllm.engine.empty_conditions import empty_conditions
-from mockllm.engine.fault_review import review_faults
-from mockllm.engine.impossible import impossible_headers
-from mockllm.engine.reply_review import confirm_reply, unusable_arguments
-from mockllm.engine.review import (
+from mockllm.engine.review.empty_conditions import empty_conditions
+from mockllm.engine.review.faults import review_faults
+from mockllm.engine.review.impossible import impossible_headers
+from mockllm.engine.review.mocks import (
     compares_exactly,
     confirm_events,
     confirm_match,
@@ -23,7 +22,8 @@ from mockllm.engine.review import (
     empty_answer,
     impossible_count,
 )
-from mockllm.engine.surprises import find_surprises
+from mockllm.engine.review.replies import confirm_reply, unusable_arguments
+from mockllm.engine.review.surprises import find_surprises
 from mockllm.errors import Place, Problem, Severity
 from mockllm.matching.request_predicates import HasInputs
 from mockllm.matching.rule import Rule

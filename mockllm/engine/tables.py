@@ -10,32 +10,33 @@ from functools import cache, partial
 from typing import NamedTuple
 
 from mockllm.config.models import AnyMock, Config
-from mockllm.engine import calls, unanswerable
+from mockllm.engine import calls
 from mockllm.engine.conditions import NEVER, compile_match
-from mockllm.engine.empty_conditions import empty_conditions
 from mockllm.engine.forms import MAX_FORMS, Form, ReviewedForms, form_of
-from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
 from mockllm.engine.latency import FILE, compile_latency, set_paces
 from mockllm.engine.mock_review import compile_rule, review_mock
 from mockllm.engine.mock_sources import NO_SOURCE, fails, looks_back, source_of
 from mockllm.engine.mocks import SHARED, Table
 from mockllm.engine.pace import Pace
-from mockllm.engine.reply_review import (
-    Covering,
-    hidden_in_apis,
-    unusable_arguments,
-    wrong_templates,
-)
-from mockllm.engine.review import (
+from mockllm.engine.review import unanswerable
+from mockllm.engine.review.empty_conditions import empty_conditions
+from mockllm.engine.review.impossible import compares_whole, impossible_headers, refused_value
+from mockllm.engine.review.mocks import (
     costs,
     duplicate_names,
     not_compared,
     unreachable,
     unserialisable_values,
 )
+from mockllm.engine.review.replies import (
+    Covering,
+    hidden_in_apis,
+    unusable_arguments,
+    wrong_templates,
+)
+from mockllm.engine.review.surprises import find_surprises
 from mockllm.engine.scripts import keys_of
 from mockllm.engine.sources import MockSource, ScriptedSource
-from mockllm.engine.surprises import find_surprises
 from mockllm.errors import Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.rule import Rule

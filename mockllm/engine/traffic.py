@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from mockllm.config import traffic as words
 from mockllm.config.models import Config
-from mockllm.engine import traffic_review as review
-from mockllm.engine import unanswerable
 from mockllm.engine.conditions import compile_match
 from mockllm.engine.effects import Traffic, TrafficEntry
 from mockllm.engine.failures import compile_error, failed_answer
 from mockllm.engine.faults import compile_faults, in_whole_answer
 from mockllm.engine.latency import compile_latency, review_latencies
 from mockllm.engine.limiting import compile_rate_limit
+from mockllm.engine.review import traffic as review
+from mockllm.engine.review import unanswerable
 from mockllm.engine.scripts import as_json
 from mockllm.errors import ConfigError, Place, Problem, Severity
 from mockllm.matching.rule import Rule

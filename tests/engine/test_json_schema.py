@@ -20,7 +20,7 @@ from mockllm.config.objects import ConfigObject
 from mockllm.engine.json_schema import configuration_schema
 from mockllm.engine.loading import load
 from mockllm.errors import ConfigError, Place, Severity
-from tests.engine.test_impossible import RESPONSES
+from tests.engine.review.test_impossible import RESPONSES
 from tests.support.goldens import TESTDATA
 from tests.test_readme import JSON, blocks
 

@@ -381,7 +381,7 @@ def test_a_file_with_templates_asks_for_jinja2_in_one_line(monkeypatch: pytest.M
     def missing(source: str) -> Any:
         raise MissingExtraError("templates", "templates")
 
-    monkeypatch.setattr("mockllm.engine.reply_review.compile_source", missing)
+    monkeypatch.setattr("mockllm.engine.review.replies.compile_source", missing)
     mock = {"reply": {"text": {"template": "a"}, "reasoning": {"template": "b"}}}
 
     with pytest.raises(ConfigError) as failed:

@@ -13,7 +13,7 @@ from mockllm import Config, OpenAIRequestMatch
 from mockllm.engine.building import build_engine
 from mockllm.engine.conditions import compile_match
 from mockllm.engine.loading import load
-from mockllm.engine.unanswerable import find_reason
+from mockllm.engine.review.unanswerable import find_reason
 from mockllm.errors import Place
 from mockllm.exchange import Request
 from mockllm.providers import APIS

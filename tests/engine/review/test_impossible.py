@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from mockllm import Config
 from mockllm.engine.asking import answer_alone
 from mockllm.engine.building import build_engine
-from mockllm.engine.impossible import arrive, is_plain
 from mockllm.engine.loading import load
+from mockllm.engine.review.impossible import arrive, is_plain
 from mockllm.errors import HTTPError, Severity
 from mockllm.exchange import Request
 from mockllm.http1 import heads

@@ -12,7 +12,7 @@ from mockllm.config.mistakes import json_path
 from mockllm.config.models import AnyMock
 from mockllm.config.reply import Reply
 from mockllm.engine.reply import EXAMPLE, compile_reply, compile_source
-from mockllm.engine.review import sent_of, unreachable
+from mockllm.engine.review.mocks import sent_of, unreachable
 from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.providers.api import API, SDK
 from mockllm.providers.reply import NeutralCall, NeutralReply

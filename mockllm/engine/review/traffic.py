@@ -10,13 +10,13 @@ from mockllm.config.durations import Seconds, describe_suspicious, find_suspicio
 from mockllm.config.fault import Fault
 from mockllm.config.mistakes import json_path
 from mockllm.config.traffic import Traffic
-from mockllm.engine import unanswerable
 from mockllm.engine.effects import TrafficEntry
-from mockllm.engine.empty_conditions import empty_conditions
 from mockllm.engine.failures import why_no_error
-from mockllm.engine.fault_review import impossible_place
-from mockllm.engine.impossible import impossible_headers
-from mockllm.engine.review import MIN_ERROR, unserialisable_in_traffic
+from mockllm.engine.review import unanswerable
+from mockllm.engine.review.empty_conditions import empty_conditions
+from mockllm.engine.review.faults import impossible_place
+from mockllm.engine.review.impossible import impossible_headers
+from mockllm.engine.review.mocks import MIN_ERROR, unserialisable_in_traffic
 from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.matching.costs import costs_of
 from mockllm.providers.api import API

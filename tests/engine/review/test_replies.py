@@ -13,8 +13,8 @@ from mockllm import Config, ConfigError, ToolCall
 from mockllm.config.reply import Reply
 from mockllm.config.texts import GeneratedText
 from mockllm.engine.loading import load, review
-from mockllm.engine.reply_review import confirm_reply, form_of
-from mockllm.engine.review import sent_of
+from mockllm.engine.review.mocks import sent_of
+from mockllm.engine.review.replies import confirm_reply, form_of
 from mockllm.errors import Place, Problem, Severity
 from mockllm.providers.api import API
 from mockllm.providers.openai.chat import CHAT
