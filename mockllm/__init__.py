@@ -60,11 +60,11 @@ if TYPE_CHECKING:
     from mockllm.limits import Limits
     from mockllm.observers.calls import Call
     from mockllm.observers.timing import Timing
-    from mockllm.serve.embedded import AsyncServer, Server
-    from mockllm.serve.gate_handles import AsyncGate, Gate
-    from mockllm.serve.session import AsyncSession, Session
-    from mockllm.serve.traffic import TrafficHandle
-    from mockllm.serve.verifiable import MockHandle
+    from mockllm.serve.embedded.gate_handles import AsyncGate, Gate
+    from mockllm.serve.embedded.servers import AsyncServer, Server
+    from mockllm.serve.embedded.session import AsyncSession, Session
+    from mockllm.serve.embedded.traffic import TrafficHandle
+    from mockllm.serve.embedded.verifiable import MockHandle
 
 __version__ = "0.1.0"
 
@@ -148,11 +148,11 @@ _MODULES = (
     "mockllm.engine.loading",
     "mockllm.observers.calls",
     "mockllm.observers.timing",
-    "mockllm.serve.embedded",
-    "mockllm.serve.gate_handles",
-    "mockllm.serve.session",
-    "mockllm.serve.traffic",
-    "mockllm.serve.verifiable",
+    "mockllm.serve.embedded.servers",
+    "mockllm.serve.embedded.gate_handles",
+    "mockllm.serve.embedded.session",
+    "mockllm.serve.embedded.traffic",
+    "mockllm.serve.embedded.verifiable",
     "mockllm.client.calls",
     "mockllm.client.control",
     "mockllm.client.async_control",

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from mockllm.client.control import RemoteSession
     from mockllm.client.suite import Suite
     from mockllm.engine.building import ConfigSource
-    from mockllm.serve.embedded import Server
-    from mockllm.serve.run_servers import RunServers
-    from mockllm.serve.session import AnySession, BaseURLs
+    from mockllm.serve.embedded.run_servers import RunServers
+    from mockllm.serve.embedded.servers import Server
+    from mockllm.serve.embedded.session import AnySession, BaseURLs
 
 MARKER = "llm_server"
 SECTION = "requests to llm_server"
@@ -168,7 +168,7 @@ def _stragglers(config: pytest.Config) -> list[str]:
 
 @pytest.fixture(scope="session")
 def _llm_servers(pytestconfig: pytest.Config) -> Iterator[RunServers]:
-    from mockllm.serve.run_servers import RunServers
+    from mockllm.serve.embedded.run_servers import RunServers
 
     path = pytestconfig.getoption("llm_server_config")
     if path is None and (written := pytestconfig.getini("llm_server_config")):
@@ -182,7 +182,7 @@ def _llm_servers(pytestconfig: pytest.Config) -> Iterator[RunServers]:
 def _llm_suite(pytestconfig: pytest.Config) -> Iterator[Suite | None]:
     """The sessions on the server at ``--llm-server-url``; None if only its URLs are known."""
     from mockllm.client.suite import Suite, connect
-    from mockllm.serve.stragglers import late_line
+    from mockllm.serve.embedded.stragglers import late_line
 
     with _told_in_short():
         control = connect(str(pytestconfig.getoption("llm_server_url")))
@@ -220,7 +220,7 @@ def llm_server(
     if request.config.getoption("llm_server_url") is not None:
         yield from _elsewhere(request, settings)
         return
-    from mockllm.serve.session import AsyncSession, Session
+    from mockllm.serve.embedded.session import AsyncSession, Session
 
     servers: RunServers = request.getfixturevalue("_llm_servers")
     server = _start(servers, settings)
@@ -302,7 +302,7 @@ def _elsewhere(
     request: pytest.FixtureRequest, settings: MarkerArguments
 ) -> Iterator[RemoteSession | BaseURLs]:
     """Yield a session of its own on a server that runs elsewhere."""
-    from mockllm.serve.stragglers import held_lines, session_name
+    from mockllm.serve.embedded.stragglers import held_lines, session_name
 
     suite: Suite | None = request.getfixturevalue("_llm_suite")
     if suite is None:
@@ -360,8 +360,8 @@ def _lists_of(config: ConfigSource) -> Mapping[str, Any]:
 
 def _only_urls(url: str, settings: MarkerArguments, test: str) -> BaseURLs:
     """Return the base URLs of a session of its own on a server that runs elsewhere."""
-    from mockllm.serve.session import BaseURLs
-    from mockllm.serve.stragglers import session_name
+    from mockllm.serve.embedded.session import BaseURLs
+    from mockllm.serve.embedded.stragglers import session_name
 
     if settings.config is not None:
         pytest.skip(f"with --llm-server-url, {_KEEPS}: the test has a config of its own")

@@ -19,8 +19,8 @@ from mockllm.client.transport import TIMEOUT
 from mockllm.client.words import RemoteGate, RemoteMock, RemoteWords
 from mockllm.config.added_words import MockWords, expect_keywords
 from mockllm.observers.timing import Timing
-from mockllm.serve.checks import WAIT
-from mockllm.serve.session import BaseURLs
+from mockllm.serve.embedded.checks import WAIT
+from mockllm.serve.embedded.session import BaseURLs
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from anyio import to_thread
 from mockllm.client.transport import TIMEOUT, Transport
 from mockllm.client.words import RemoteGate, RemoteWords
 from mockllm.observers.timing import Timing
-from mockllm.serve.checks import WAIT
-from mockllm.serve.session import checked_name
+from mockllm.serve.embedded.checks import WAIT
+from mockllm.serve.embedded.session import checked_name
 from mockllm.state.session_names import PREFIX
 
 

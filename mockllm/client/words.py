@@ -17,9 +17,9 @@ from mockllm.endpoints.control.verify import MAX_WAIT
 from mockllm.errors import ConfigError, Problem, RemoteError, closest, did_you_mean
 from mockllm.observers.selection import is_id
 from mockllm.observers.verification import Times
-from mockllm.serve.checks import WAIT, check_waiting
-from mockllm.serve.mock_assertions import MockAssertions
-from mockllm.serve.session import BaseURLs
+from mockllm.serve.embedded.checks import WAIT, check_waiting
+from mockllm.serve.embedded.mock_assertions import MockAssertions
+from mockllm.serve.embedded.session import BaseURLs
 
 NOT_OPEN = "session_not_open"
 """The code of the error that a session must be open for what is asked."""

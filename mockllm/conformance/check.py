@@ -25,7 +25,7 @@ from mockllm.engine.review.unanswerable import find_reason
 from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.limits import MAX_SPEED
 from mockllm.matching.rule import Rule
-from mockllm.serve.embedded import AsyncServer
+from mockllm.serve.embedded.servers import AsyncServer
 from mockllm.state.session_names import HEADER
 
 _NOT_CHECKED = "not checked"

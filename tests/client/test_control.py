@@ -27,8 +27,8 @@ from mockllm import (
 from mockllm.client import words
 from mockllm.client.words import RemoteGate, RemoteMock, RemoteWords
 from mockllm.endpoints.control import calls
-from mockllm.serve.gate_handles import Gate
-from mockllm.serve.verifiable import MockHandle
+from mockllm.serve.embedded.gate_handles import Gate
+from mockllm.serve.embedded.verifiable import MockHandle
 from tests.support.processes import posix
 from tests.support.served import chat_request
 

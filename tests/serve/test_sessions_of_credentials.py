@@ -9,7 +9,7 @@ from openai import NotFoundError
 
 from mockllm import Server
 from mockllm.state.session_names import session_of_credential
-from tests.serve.test_session import COUNTING, asked
+from tests.serve.embedded.test_session import COUNTING, asked
 from tests.support.served import nothing_left_behind
 
 BY_CREDENTIAL = {"session": "credential", **COUNTING}

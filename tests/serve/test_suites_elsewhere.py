@@ -11,12 +11,8 @@ import pytest
 
 from tests.engine import test_made_answers, test_sequences
 from tests.providers import test_contract_sequences
-from tests.serve import (
-    test_gate_handles,
-    test_session,
-    test_sessions_of_credentials,
-    test_verifiable,
-)
+from tests.serve import test_sessions_of_credentials
+from tests.serve.embedded import test_gate_handles, test_session, test_verifiable
 from tests.support.deployments import Controlled, deployed
 from tests.support.remote_apps import RemoteApp
 from tests.support.suites import suites

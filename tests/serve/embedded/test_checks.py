@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mockllm.serve.checks import check_waiting, fail
+from mockllm.serve.embedded.checks import check_waiting, fail
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ from mockllm.observers.journal import Journal, Record
 from mockllm.observers.subjects import subjects_of
 from mockllm.observers.timing import Timing
 from mockllm.observers.verification import Subject
+from mockllm.serve.embedded.session import S, SessionServer
 from mockllm.serve.gates import Gates
 from mockllm.serve.listening import Listening, await_in, running_loop
 from mockllm.serve.own_responses import earlier_finder
-from mockllm.serve.session import S, SessionServer
 from mockllm.serve.turns import Turns
 from mockllm.serve.waiting import wait_for_count, wait_for_gate, wait_unless_stopped
 from mockllm.state.operations import BeginSession, EndSession, Operation, Result

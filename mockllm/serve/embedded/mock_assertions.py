@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mockllm.observers.verification import Times
-from mockllm.serve.checks import check_number
+from mockllm.serve.embedded.checks import check_number
 
 
 class MockAssertions:

@@ -18,11 +18,11 @@ from mockllm.observers.calls import Call
 from mockllm.observers.journal import Record
 from mockllm.observers.subjects import subject_of
 from mockllm.observers.verification import Subject, Times
-from mockllm.serve.checks import WAIT, check_waiting, fail
+from mockllm.serve.embedded.checks import WAIT, check_waiting, fail
+from mockllm.serve.embedded.gate_handles import AsyncGate, Gate
+from mockllm.serve.embedded.mock_assertions import MockAssertions
 from mockllm.serve.functions import frames_below
-from mockllm.serve.gate_handles import AsyncGate, Gate
 from mockllm.serve.gates import Gates
-from mockllm.serve.mock_assertions import MockAssertions
 
 T = TypeVar("T")
 

@@ -8,14 +8,14 @@ from typing import Generic, Protocol, TypeVar
 from mockllm.config.fault import checked_gate_name
 from mockllm.observers import verification
 from mockllm.observers.journal import Record
-from mockllm.serve.checks import WAIT, check_waiting, fail
+from mockllm.serve.embedded.checks import WAIT, check_waiting, fail
 from mockllm.serve.gates import Gates
 
 T = TypeVar("T")
 
 
 class Owner(Protocol):
-    """The interface of `serve.verifiable.Verifiable` for its gates."""
+    """The interface of `serve.embedded.verifiable.Verifiable` for its gates."""
 
     def _on_gates(self, act: Callable[[Gates, str | None], T]) -> T: ...
 
@@ -25,13 +25,13 @@ class Owner(Protocol):
 
 
 class WaitingOwner(Owner, Protocol):
-    """That of `serve.verifiable.SyncVerifiable`."""
+    """That of `serve.embedded.verifiable.SyncVerifiable`."""
 
     def _wait_for_gate(self, name: str, count: int, timeout: float) -> int: ...
 
 
 class AsyncOwner(Owner, Protocol):
-    """That of `serve.verifiable.AsyncVerifiable`."""
+    """That of `serve.embedded.verifiable.AsyncVerifiable`."""
 
     async def _await_gate(self, name: str, count: int, timeout: float) -> int: ...  # noqa: ASYNC109  # it is the caller's
 

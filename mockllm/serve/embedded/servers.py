@@ -20,7 +20,10 @@ from mockllm.engine.building import ConfigSource
 from mockllm.limits import Limits
 from mockllm.observers.journal import MAX_ENTRIES
 from mockllm.serve.apps import make_app
-from mockllm.serve.arguments import (
+from mockllm.serve.clock import Clock
+from mockllm.serve.connections import Service
+from mockllm.serve.controlled import ControlSettings, make_token, turn_on
+from mockllm.serve.embedded.arguments import (
     check_address,
     check_config,
     check_count,
@@ -28,21 +31,18 @@ from mockllm.serve.arguments import (
     check_type,
     checked_latency,
 )
-from mockllm.serve.clock import Clock
-from mockllm.serve.connections import Service
-from mockllm.serve.controlled import ControlSettings, make_token, turn_on
+from mockllm.serve.embedded.loading import MocksToLoad
+from mockllm.serve.embedded.loop_thread import LoopThread
+from mockllm.serve.embedded.recorded import RecordedServer
+from mockllm.serve.embedded.session import AsyncSession, S, Session
+from mockllm.serve.embedded.traffic import TrafficHandle, TrafficServer, check_speed
+from mockllm.serve.embedded.verifiable import AsyncVerifiable, SyncVerifiable
 from mockllm.serve.gates import HOLD_FOR, Gates
 from mockllm.serve.listener import Listener
 from mockllm.serve.listening import Listening, running_loop
-from mockllm.serve.loading import MocksToLoad
-from mockllm.serve.loop_thread import LoopThread
 from mockllm.serve.own_calls import OwnCalls
-from mockllm.serve.recorded import RecordedServer
-from mockllm.serve.session import AsyncSession, S, Session
 from mockllm.serve.settings import Settings
-from mockllm.serve.traffic import TrafficHandle, TrafficServer, check_speed
 from mockllm.serve.turns import Turns
-from mockllm.serve.verifiable import AsyncVerifiable, SyncVerifiable
 
 DRAIN_TIMEOUT = 0.25  # seconds; the tests that a server was started for are over when it stops
 

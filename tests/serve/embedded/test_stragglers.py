@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from mockllm.serve.stragglers import MAX_NAME, held_lines, late_line, session_name
+from mockllm.serve.embedded.stragglers import MAX_NAME, held_lines, late_line, session_name
 from mockllm.state.session_names import is_session_name
 
 

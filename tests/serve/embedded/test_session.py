@@ -14,8 +14,8 @@ from anthropic import NotFoundError as AnthropicNotFoundError
 from openai import AsyncOpenAI, NotFoundError, OpenAI
 
 from mockllm import AsyncServer, Server, Session
-from mockllm.serve import session
-from mockllm.serve.session import SessionServer
+from mockllm.serve.embedded import session
+from mockllm.serve.embedded.session import SessionServer
 from mockllm.state import sessions
 from tests.support.served import API_KEY, chat_request, messages_request, nothing_left_behind
 

@@ -8,9 +8,9 @@ from typing import Any, Generic, Self, TypeVar, overload
 from mockllm.engine.added import AddedMock
 from mockllm.observers.journal import Record
 from mockllm.observers.verification import Subject
+from mockllm.serve.embedded.traffic import TrafficHandle
+from mockllm.serve.embedded.verifiable import AsyncVerifiable, SyncVerifiable, Verifiable
 from mockllm.serve.gates import Gates
-from mockllm.serve.traffic import TrafficHandle
-from mockllm.serve.verifiable import AsyncVerifiable, SyncVerifiable, Verifiable
 from mockllm.state.operations import (
     BeginSession,
     EndSession,

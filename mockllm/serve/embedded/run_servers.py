@@ -6,9 +6,9 @@ from itertools import count
 from pathlib import Path
 
 from mockllm.engine.building import ConfigSource
-from mockllm.serve.embedded import Server
-from mockllm.serve.session import AnySession
-from mockllm.serve.stragglers import held_lines, late_line, session_name
+from mockllm.serve.embedded.servers import Server
+from mockllm.serve.embedded.session import AnySession
+from mockllm.serve.embedded.stragglers import held_lines, late_line, session_name
 
 MAX_SERVERS = 8  # of tests with a configuration of their own, kept for the next one with the same
 

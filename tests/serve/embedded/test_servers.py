@@ -228,7 +228,7 @@ async def test_the_loop_runs_while_a_configuration_is_loaded(
         assert ran.wait(PATIENCE)
         return build_engine(*args, **options)
 
-    monkeypatch.setattr("mockllm.serve.loading.build_engine", build)
+    monkeypatch.setattr("mockllm.serve.embedded.loading.build_engine", build)
     async with AsyncServer(config()) as server:
         assert await asked(server) == "yes"
 

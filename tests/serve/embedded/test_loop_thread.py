@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mockllm.serve.loop_thread import LoopThread
+from mockllm.serve.embedded.loop_thread import LoopThread
 from tests.support.served import nothing_left_behind
 
 
