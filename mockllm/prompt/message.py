@@ -224,6 +224,16 @@ class Message:
             self._keys_by_size[size] = key
         return key
 
+    def key_of_item(self, back: int) -> bytes:
+        """Return the canonical form of one item, counted from 0 at the last one. Kept like those of
+        `key_of_last`."""
+        if self._item_keys is None:
+            self._keys_by_size, self._item_keys = {}, []
+        items, keys = self.items or (), self._item_keys
+        while len(keys) <= back:
+            keys.append(self.canonical(items[-1 - len(keys)]))
+        return keys[back]
+
     def parts(self) -> Sequence[MessagePart]:
         """Return the parts of the last item. Computed on first use and cached, because most rules
         do not look at them."""

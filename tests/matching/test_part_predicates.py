@@ -199,6 +199,41 @@ def test_many_parts_are_made_and_compared_with_pauses() -> None:
     assert reason_of(predicate, prompt) == "2: no result of call 't', found no result"
 
 
+SAID = st.sampled_from([user("hi"), user("ho"), output("a"), output("b", output="x")])
+
+
+@given(
+    st.lists(SAID, max_size=3),
+    st.lists(SAID | st.just(output("a", output="y")), min_size=1, max_size=4),
+    st.integers(1, 3_000),
+)
+def test_last_items_are_compared_in_pieces_as_at_once(
+    wanted: list[Any], found: list[Any], most: int
+) -> None:
+    predicate = RESPONSES.compile_match([*wanted, output("a")], True)
+    body = {"model": "m", "input": found}
+    at_once = RESPONSES.decode(Request.of("POST", "/", body=orjson.dumps(body)), {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(effort, "MAX_EFFORT", most)
+        for divided in (in_pieces_of(RESPONSES, body), ask_responses(found)):
+            finish(in_pieces(divided, predicate.readings))
+            finish(predicate.difference_in_pieces(divided, {}, Effort()))
+
+            assert predicate.is_decided(divided)
+            assert reason_of(predicate, divided) == reason_of(predicate, at_once)
+
+
+def test_large_items_before_a_result_are_compared_with_pauses() -> None:
+    """An item of 200,000 parts held the loop for 2.3 s."""
+    parts = [{"type": "input_text", "text": f"part {at}"} for at in range(10_000)]
+    said = [user([*parts, {"type": "input_text", "text": "other"}]), output("a", output="ok")]
+    prompt = in_pieces_of(RESPONSES, {"model": "m", "input": said})
+    predicate = RESPONSES.compile_match([user([*parts, *parts[:1]]), output("a")], True)
+
+    assert max(count_work(predicate.decide_in_pieces(prompt, {}, Effort()))) <= 20_000
+    assert reason_of(predicate, prompt) is not None
+
+
 NESTED = st.recursive(
     st.sampled_from([TEXT, IMAGE, {"type": "text", "text": "15", "cache_control": {}}, None, 1]),
     lambda inner: st.builds(
