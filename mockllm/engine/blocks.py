@@ -163,6 +163,10 @@ class Blocks:
         """Return True if the mocks of an API can be searched."""
         return all(block.is_built(api) for block in self._blocks)
 
+    def count_unbuilt(self, api: str) -> int:
+        """Return the number of mocks that cannot be searched yet in an API."""
+        return sum(len(block.mocks) for block in self._blocks if not block.is_built(api))
+
     def build(self, api: str) -> Pieces[None]:
         """Have the mocks of an API, those of this moment, searchable, with pauses."""
         for block in tuple(self._blocks):

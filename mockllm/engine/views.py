@@ -55,6 +55,8 @@ class Views:
         self._positions: dict[str | None, int] = {}
         """The highest position in messages of the mocks of a session, or of all under None."""
         self._versions = count(1)
+        self.grown = 0
+        """The number of mocks that were added or indexed so far, each as often as it was."""
         self.revision = 0
         """The number of changes of added mocks so far."""
         self._mocks: dict[str | None, Blocks] = {}
@@ -113,6 +115,7 @@ class Views:
                 blocks = self._mocks.get(each)
                 if blocks is not None:
                     for api in apis:
+                        self.grown += blocks.count_unbuilt(api)
                         yield from blocks.build(api)
         self.is_stale = True
         self._own.pop(session, None)
@@ -170,6 +173,7 @@ class Views:
         positions = (added.place.position or 0 for added in mocks)
         self._positions[session] = max(self._positions.get(session, -1), *positions)
         self._mocks.setdefault(session, Blocks()).add_all(mocks)
+        self.grown += len(mocks)
         self._change(session)
 
     def remove(self, added: AddedMock) -> None:

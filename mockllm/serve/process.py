@@ -184,7 +184,9 @@ class _Process:
         self._listener = Listener(self._service, tls=bound.tls)
         self._reloader: Reloader | None = None
         self._garbage = GarbageCollector(
-            lambda: clock.is_pacing, lambda: turns.has_large_body or self._is_loading
+            lambda: clock.is_pacing,
+            lambda: turns.has_large_body or self._is_loading,
+            lambda: app.views.grown,
         )
 
     def _turn_on_control(

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 
-from mockllm.serve.garbage import MAX_KEPT, MAX_WORKED, MIN_KEPT, PAUSE, GarbageCollector
+from mockllm.engine.added import compile_added
+from mockllm.engine.blocks import Blocks
+from mockllm.pieces import finish
+from mockllm.serve.garbage import (
+    MAX_KEPT,
+    MAX_WORKED,
+    MIN_GROWN,
+    MIN_KEPT,
+    PAUSE,
+    GarbageCollector,
+)
 
 
 class Heap:
@@ -133,3 +145,47 @@ def test_a_cycle_that_was_kept_is_freed(threshold: tuple[int, int, int]) -> None
     collector.poll()
     assert freed == [True]
     collector.stop()
+
+
+def test_many_mocks_that_were_added_are_left_out_of_collections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    grown, is_loading, done = 0, False, list[str]()
+    monkeypatch.setattr(gc, "collect", lambda generation=2: done.append(f"collect {generation}"))
+    monkeypatch.setattr(gc, "freeze", lambda: done.append("freeze"))
+    monkeypatch.setattr(gc, "get_count", lambda: (0, 0, 0))
+    collector = GarbageCollector(lambda: False, lambda: is_loading, lambda: grown)
+
+    grown = MIN_GROWN - 1
+    collector.poll()
+    assert done == []
+    grown, is_loading = MIN_GROWN, True
+    collector.poll()
+    assert done == []
+    is_loading = False
+    for _ in range(2):
+        collector.poll()
+    assert done == ["collect 1", "freeze"]
+    grown = 2 * MIN_GROWN
+    collector.poll()
+    assert done == ["collect 1", "freeze"] * 2
+
+
+@pytest.mark.parametrize("words", [{"user": "q", "reply": "x"}, {"sequence": ["x", "y"]}])
+def test_mocks_that_are_removed_leave_no_garbage(words: dict[str, Any]) -> None:
+    """Those that are left out of collections could not be freed otherwise."""
+
+    def add_and_remove(numbers: Iterable[int]) -> weakref.ref[Any]:
+        known = Blocks()
+        known.add_all([compile_added(words, number) for number in numbers])
+        finish(known.build("openai"))
+        return weakref.ref(next(known.parts("openai")).rules)
+
+    gc.disable()
+    try:
+        assert add_and_remove(range(50))() is None
+        gc.collect()
+        add_and_remove(range(50, 100))
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
