@@ -37,6 +37,25 @@ MAX_REPETITION = 100
 MayPass = Callable[[str], Sequence[int]]
 """Returns the positions of the expressions that may pass for a text."""
 
+MAX_OPTIONAL = 2_000
+"""Parts of an expression that may be left out, each repetition of its own: ``a{1,100}`` has 99. To
+compile them takes the square of their number, 10 ms."""
+MAX_COMPILED = 40_000
+"""Estimated instructions of an expression, which take up to 2 µs each to compile: 80 ms. One of a
+hundred letters of any language has 35,000."""
+
+_PIECE = re.compile(
+    r"\\[pP](?:\{[^}]*\}|.)|\\.|\[\^?\]?(?:\[:[^\]]*:\]|\\.|[^\]\\])*\]"
+    r"|[a-zA-Z0-9 ]+(?![*?{])|\{\d+(?:,\d*)?\}|\((?:\?(?:P?<\w*>|[\w-]*[:)]))?|.",
+    re.DOTALL,
+)
+"""An escape, a class, plain characters, a count, the beginning of a group, flags, or any other
+character."""
+_UNICODE_CLASS = re.compile(r"\\[pP]|\[:\^")
+_PER_UNICODE_CLASS = 350
+_PER_WIDE_CLASS = 5
+_PER_LITERAL = 0.1
+
 _COUNTED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{(\d+)(?:,(\d*))?\}", re.DOTALL)
 """An escaped character, a class of characters, or a counted repetition."""
 _OF_OTHERS = re.compile(r"operator: \(\?(=|!|<)|sequence: \\[1-9]")
@@ -96,13 +115,66 @@ def compile_expression(expression: str, *, ignore_case: bool) -> Any:
     for counts in _COUNTED.findall(expression):
         if any(len(count) > 3 or int(count or 0) > MAX_REPETITION for count in counts):
             raise ValueError(f"repeats more than {MAX_REPETITION} times, which takes too long")
-
+    _check_size(expression)
     try:
         return re2.compile(expression, options=options)
     except re2.error as exc:
         reason = exc.args[0].decode() if isinstance(exc.args[0], bytes) else str(exc)
         hint = _HINT if _OF_OTHERS.search(reason) else ""
         raise ValueError(f"not a regular expression of RE2: {reason}{hint}") from exc
+
+
+def _check_size(expression: str) -> None:
+    """Check the number of instructions that an expression is compiled to, roughly.
+
+    Raises:
+        ValueError: they are too many.
+    """
+    size, optional = _estimate(expression)
+    if optional > MAX_OPTIONAL:
+        raise ValueError(f"has more than {MAX_OPTIONAL:,} optional parts, which takes too long")
+    if size > MAX_COMPILED:
+        raise ValueError(f"has more than {MAX_COMPILED:,} instructions, which takes too long")
+
+
+def _estimate(expression: str) -> tuple[float, int]:
+    """Return the estimated instructions of an expression, and the number of parts of it that may be
+    left out, repetitions included."""
+    whole, last = (0.0, 0), (0.0, 0)  # of the group that is open, and of the last part in it
+    around: list[tuple[float, int]] = []
+    for piece in _PIECE.findall(expression):
+        size, optional = last
+        if piece[0] == "{" and len(piece) > 1:
+            least, comma, most = piece[1:-1].partition(",")
+            times = max(1, int(most or least))
+            left_out = times - int(least) if most else bool(comma)
+            last = size * times, optional * times + left_out
+        elif piece in ("*", "?"):
+            last = size, optional + 1
+        elif piece == ")" and around:
+            outer = around.pop()
+            last = whole[0] + size + _PER_LITERAL, whole[1] + optional
+            whole = outer
+        else:
+            whole = whole[0] + size, whole[1] + optional
+            if piece[0] == "(" and not piece.endswith(")"):
+                around.append(whole)
+                whole = last = (0.0, 0)
+            else:
+                last = _size_of(piece), 0
+    sizes = [*around, whole, last]
+    return sum(size for size, _ in sizes), sum(optional for _, optional in sizes)
+
+
+def _size_of(piece: str) -> float:
+    """Return the estimated instructions of a character, an escape or a class."""
+    if len(piece) == 1 and piece != ".":
+        return _PER_LITERAL if piece.isascii() else 10 * _PER_LITERAL
+    classes = len(_UNICODE_CLASS.findall(piece))
+    if classes:
+        return _PER_UNICODE_CLASS * classes
+    is_wide = piece == "." or piece.startswith("[^") or not piece.isascii()
+    return _PER_WIDE_CLASS if is_wide else _PER_LITERAL * len(piece)
 
 
 def expression_filter(tests: Sequence[Matches]) -> MayPass:

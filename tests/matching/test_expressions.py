@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 import pytest
@@ -36,6 +37,11 @@ OTHERS = "; RE2 has no look-around and no back-references, write another conditi
         ("a{101}", "repeats more than 100 times, which takes too long"),
         ("a{2,1000}", "repeats more than 100 times, which takes too long"),
         ("a{99999999999}", "repeats more than 100 times, which takes too long"),
+        ("[a-z]{1,100}" * 300, "has more than 2,000 optional parts, which takes too long"),
+        ("(?:a{0,20}b){50}" * 3, "has more than 2,000 optional parts, which takes too long"),
+        ("a?" * 2_001, "has more than 2,000 optional parts, which takes too long"),
+        (r"\pL" * 120, "has more than 40,000 instructions, which takes too long"),
+        (r"(?i:\p{Lu}x){60}[[:^digit:]]{60}", "has more than 40,000 instructions, which takes"),
     ],
 )
 def test_an_expression_is_one_of_re2_with_few_repetitions(expression: str, reason: str) -> None:
@@ -48,6 +54,28 @@ def test_an_expression_is_one_of_re2_with_few_repetitions(expression: str, reaso
 @pytest.mark.parametrize("expression", [r"a\{1000}", "[{1000}]", "a{100}", "a{2,}"])
 def test_braces_that_count_nothing_are_allowed(expression: str) -> None:
     Matches(expression)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        r"\p{L}{1,100}",
+        "[a-z]{1,100}" * 20,
+        "(?:[a-z0-9]{1,63}[.])+[a-z]{2,63}",
+        "a?" * 2_000,
+        "a" * 100_000,
+        "|".join(f"word{number}" for number in range(8_000)),
+        r"(?s:.{1,100})(?P<rest>[^,;]*)",
+    ],
+)
+def test_an_expression_that_is_compiled_soon_is_allowed(expression: str) -> None:
+    Matches(expression)
+
+
+@given(st.text(r"a(?:|)*+{1,2}[^-]\pL.<P", max_size=30))
+def test_any_text_is_an_expression_or_has_a_reason(expression: str) -> None:
+    with contextlib.suppress(ValueError):
+        Matches(expression)
 
 
 def test_a_large_expression_looks_at_less_text() -> None:
