@@ -139,14 +139,18 @@ class RedisLink:
 
 
 def _pool(address: RedisAddress, password: str | None) -> redis.asyncio.BlockingConnectionPool:
-    from redis.asyncio import BlockingConnectionPool, Connection, SSLConnection
+    from redis.asyncio import BlockingConnectionPool, Connection
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    # redis-py before 6 does not compare the name of the host by itself
-    encrypted = {"connection_class": SSLConnection, "ssl_check_hostname": True}
+    kind: dict[str, Any] = {"connection_class": Connection}
+    if address.is_tls:
+        from mockllm.serve.redis_connection import DividedConnection
+
+        # redis-py before 6 does not compare the name of the host by itself
+        kind = {"connection_class": DividedConnection, "ssl_check_hostname": True}
     return BlockingConnectionPool(
-        **(encrypted if address.is_tls else {"connection_class": Connection}),
+        **kind,
         max_connections=MAX_CONNECTIONS,
         timeout=None,  # times are those of `patience`
         host=address.host,
