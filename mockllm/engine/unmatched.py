@@ -134,8 +134,8 @@ def _shown(api: API, prompt: Prompt) -> str:
 
 
 def _beginning(value: Any, left: Iterator[int]) -> Any:
-    """Return `value` with as many values in it as are `left`: more are not shown, and there may be
-    hundreds of thousands."""
+    """Return `value` with as many values in it as are `left`, and the beginning of its texts: more
+    is not shown, and there may be hundreds of thousands, and megabytes."""
     if isinstance(value, dict):
         members = {}
         for (name, member), _ in zip(value.items(), left, strict=False):
@@ -146,7 +146,7 @@ def _beginning(value: Any, left: Iterator[int]) -> Any:
         for entry, _ in zip(value, left, strict=False):
             entries.append(_beginning(entry, left))
         return entries
-    return value
+    return value[:MAX_REQUEST_QUOTE] if isinstance(value, str) else value
 
 
 def _no_mock(table: Table, prompt: Prompt) -> str:

@@ -16,6 +16,8 @@ from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.engine.unmatched import MAX_REQUEST_QUOTE, _beginning
+from mockllm.matching.texts import quote
+from mockllm.wire import jsontext
 from tests.support.apps import LoneApp
 from tests.support.engines import ANTHROPIC, KEY, ask, told
 from tests.support.loads import mock
@@ -95,6 +97,18 @@ def test_a_text_is_nearer_to_a_mock_of_a_text_than_to_one_of_an_image() -> None:
     error = told(asked("dog", *mocks))["error"]
 
     assert "Closest mock: openai[1]: text differs at character 0" in error["message"]
+
+
+@pytest.mark.parametrize("size", [400, 470, 480, 490, 499, 500, 501, 10_000])
+def test_of_a_long_text_in_an_input_only_the_beginning_is_written(size: int) -> None:
+    image = {"type": "input_image", "image_url": "\u00e4" * size}
+    value = [{"role": "user", "content": [image]}]
+
+    beginning = _beginning(value, iter(range(MAX_REQUEST_QUOTE)))
+
+    whole, shown = (jsontext.dumps(each).decode() for each in (value, beginning))
+    assert len(shown) <= MAX_REQUEST_QUOTE + 100
+    assert quote(shown, MAX_REQUEST_QUOTE) == quote(whole, MAX_REQUEST_QUOTE)
 
 
 # --- Results of calls -----------------------------------------------------------------------------

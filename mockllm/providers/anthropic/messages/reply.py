@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Container, Iterable, Iterator
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
+from mockllm.limits import KIB
 from mockllm.prompt import Body
 from mockllm.providers.anthropic.messages.conversation import read_forced_tool
 from mockllm.providers.reply import NeutralCall, NeutralReply, NeutralUsage, resolve_json
@@ -20,6 +22,8 @@ Object = dict[str, Any]
 NOT_JSON = "INVALID_JSON"
 """The member of an `input` that has arguments which are no object, as Anthropic's documentation of
 fine-grained tool streaming advises."""
+MAX_READ = 64 * KIB  # characters of arguments that are read for each request
+MAX_KEPT = 16  # longer ones that are kept as they were read: 4 MB take 30 ms
 
 
 def respond(reply: NeutralReply, body: Body, calls: list[Object] | None = None) -> Object:
@@ -49,11 +53,21 @@ def input_of(arguments: str) -> Object:
     """The `input` of a call with these arguments, which may be any text."""
     if not arguments:
         return {}  # OpenAI's models write it for no arguments
+    return _read_long(arguments) if len(arguments) > MAX_READ else _read(arguments)
+
+
+def _read(arguments: str) -> Object:
     try:
         value = jsontext.loads(arguments.encode("utf-8", "replace"))
     except ValueError:
         value = None
     return value if isinstance(value, dict) else {NOT_JSON: arguments}
+
+
+@lru_cache(maxsize=MAX_KEPT)
+def _read_long(arguments: str) -> Object:
+    """Do what `_read` does, once for all requests."""
+    return _read(arguments)
 
 
 def _blocks(reply: NeutralReply) -> Iterator[Object]:

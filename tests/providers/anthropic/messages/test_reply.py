@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mockllm.providers.anthropic.messages.reply import NOT_JSON, input_of, respond
+from mockllm.providers.anthropic.messages.reply import MAX_READ, NOT_JSON, input_of, respond
 from mockllm.providers.reply import NeutralCall, NeutralReply, NeutralUsage
 
 TOOL = {"name": "f", "input_schema": {"type": "object"}}
@@ -54,6 +54,17 @@ def test_a_model_that_may_choose_says_the_json(body: dict[str, Any]) -> None:
 )
 def test_an_input_is_always_an_object(arguments: str, members: dict[str, Any]) -> None:
     assert input_of(arguments) == members
+
+
+@pytest.mark.parametrize("end", ["", "}", "]"])
+def test_a_long_input_is_read_once_for_all_requests(end: str) -> None:
+    arguments = '{"a":"' + "b" * MAX_READ + '"' + end
+
+    first, second = (input_of(arguments) for _ in range(2))
+
+    expected = {"a": "b" * MAX_READ} if end == "}" else {NOT_JSON: arguments}
+    assert first == expected
+    assert first is second
 
 
 def test_a_refusal_has_no_content() -> None:
