@@ -7,10 +7,12 @@ when it is first needed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from copy import copy
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import islice
+from typing import Any
 
 from mockllm.config.wishes import has_wishes
 from mockllm.engine.answering import Responder
@@ -39,7 +41,7 @@ from mockllm.engine.traffic_stage import TrafficStage
 from mockllm.engine.unmatched import KnownMisses, UnmatchedError
 from mockllm.errors import Place, RequestError
 from mockllm.exchange import PoolRule, Request
-from mockllm.matching.index import is_reusable
+from mockllm.matching.index import RuleIndex, is_reusable
 from mockllm.prompt import NOT_STREAMED
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.providers.vendor import Vendor
@@ -48,6 +50,7 @@ from mockllm.replies.shared_stream import SharedBody
 from mockllm.state.sessions import COMMON
 
 _new = tuple.__new__  # half the time of the class's own constructor
+MAX_LET_GO = 50  # mocks that are let go of at once
 MAX_PREPARED_EARLY = 1_000  # answers; of more, each is prepared when it is first needed
 
 
@@ -229,6 +232,17 @@ class Engine:
                     if isinstance(prepared, SharedBody):
                         prepared.make()
 
+    def parts(self) -> list[Any]:
+        """Return what takes long to be freed, in parts each of which takes a millisecond: who keeps
+        them when the engine goes can let go of one after the other."""
+        parts: list[Any] = []
+        for table in self.tables:
+            index = table.index
+            nodes = index.nodes() if isinstance(index, RuleIndex) else ()
+            for each in (table.mocks, table.sources, index.rules, table.places, nodes):
+                parts += _divide(each)
+        return parts
+
     def forget(self, indices: Set[int]) -> None:
         """Drop the prepared replies of mocks that are gone, by the indices of their rules."""
         self.renderer.forget(indices)
@@ -375,3 +389,10 @@ class Engine:
         if known is not None and cache is not None:
             return self._chooser.choose_again(received, effects, known, cache)
         return self._matcher.decide(received, effects)
+
+
+def _divide(entries: Iterable[Any]) -> Iterator[list[Any]]:
+    """Yield all entries, some after some."""
+    left = iter(entries)
+    while part := list(islice(left, MAX_LET_GO)):
+        yield part

@@ -185,6 +185,12 @@ class RuleIndex:
         self.max_plain = largest_quick([self], MAX_PLAIN if reads_little else MAX_SMALL)
         """The same for bodies that are plain (`takes_long`)."""
 
+    def nodes(self) -> Iterator[object]:
+        """Yield all that takes long to be freed, beside the rules."""
+        for branch in self._root.branches:
+            yield from branch.nodes
+        yield from self._near_misses.beginnings
+
     def count_found(self, size: int) -> int:
         """Return how many rules a request with a body of `size` bytes can find at most."""
         found = len(self._root.checked)

@@ -63,6 +63,11 @@ class NearMisses:
             self._sorted = [text for text, _ in in_order]
             self._sorted_at = [at for _, at in in_order]
 
+    @property
+    def beginnings(self) -> Sequence[str]:
+        """The beginnings of the rules' texts, if there are many."""
+        return self._sorted
+
     def find(
         self, prompt: Prompt, headers: Headers, partly: Iterable[Rule], effort: Effort
     ) -> Pieces[NearMiss | None]:

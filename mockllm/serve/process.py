@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mockllm.app import App
 from mockllm.endpoints.metrics import MetricsPage
@@ -252,7 +252,12 @@ class _Process:
             yield
             return
         loop = asyncio.get_running_loop()
-        reloader = Reloader(reload, lambda engine: _soon(loop, lambda: self._swap(engine)))
+
+        def deliver(engine: Engine) -> None:
+            parts = self._service.app.engine.parts()  # in this thread
+            _soon(loop, lambda: self._swap(engine, parts))
+
+        reloader = Reloader(reload, deliver)
         self._reloader = reloader
         if RELOAD_SIGNAL is not None:
             self.on_signal(RELOAD_SIGNAL, reloader.ask)
@@ -262,14 +267,16 @@ class _Process:
         finally:
             reloader.end()
 
-    def _swap(self, engine: Engine) -> None:
-        """Answer new requests with `engine`; responses in progress are unaffected."""
+    def _swap(self, engine: Engine, parts: list[Any]) -> None:
+        """Answer new requests with `engine`; responses in progress are unaffected. The `parts` of
+        the engine before are let go of."""
         if not self.stopping.is_set():
             reloaded = self._service.app.use(engine)
             if self._distant_store is not None:
                 self._distant_store.use_config(engine.fingerprint)
             log_state(reloaded, engine.stateful_mocks)
             freeze_heap()
+            self._service.turns.let_go_of_each(parts)
         if self._reloader is not None:
             self._reloader.is_loading = False
 

@@ -230,6 +230,26 @@ def test_nothing_is_told_if_no_mock_begins_anew(
     assert told_of_state(caplog, reloaded) == []
 
 
+def test_most_of_a_replaced_engine_is_freed_in_parts() -> None:
+    mocks = [{"match": {"user": f"question {number}"}, "reply": "x"} for number in range(120)]
+    served = Engine(load_mocks(Config.from_dict({"mocks": mocks})))
+    known = [weakref.ref(mock) for mock in served.tables[0].mocks]
+    app = LoneApp(served)
+    parts = served.parts()
+    del served
+    gc.disable()
+    try:
+        app.use(engine())
+        alive = len(known)
+        while parts:
+            assert sum(each() is not None for each in known) >= alive - 50
+            alive = sum(each() is not None for each in known)
+            parts.pop()
+        assert [each() for each in known] == [None] * 120
+    finally:
+        gc.enable()
+
+
 def test_a_replaced_engine_is_freed() -> None:
     """Without the garbage collector: loaded objects are frozen."""
     loaded = load_mocks(Config.from_dict(config()))
