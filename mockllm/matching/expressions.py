@@ -256,6 +256,19 @@ def _filters(tests: Sequence[Matches], places: Sequence[int]) -> Iterator[MayPas
     yield may_pass
 
 
+def is_too_large(test: Matches) -> bool:
+    """Return True if the literals of an expression are too many to be looked for with others."""
+    import re2
+
+    by_literals = re2.Filter()
+    by_literals.Add(test.expression, expression_options(ignore_case=test.ignore_case))
+    try:
+        by_literals.Compile()
+    except re2.error:
+        return True
+    return False
+
+
 def expression_options(*, ignore_case: bool) -> re2.Options:
     """Return the options that all expressions are compiled with.
 

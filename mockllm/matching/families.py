@@ -12,7 +12,12 @@ from itertools import chain
 from typing import Any
 
 from mockllm.matching import readings
-from mockllm.matching.expressions import DividedFilter, Matches, expression_filter
+from mockllm.matching.expressions import (
+    DividedFilter,
+    Matches,
+    expression_filter,
+    is_too_large,
+)
 from mockllm.matching.lookups import (
     BodyTexts,
     BodyValues,
@@ -31,6 +36,7 @@ from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 
 MIN_MESSAGE = 16  # bytes of a message
+SIZES_AT_ONCE = 16  # numbers of last items of which the canonical form is joined without a pause
 MIN_VALUE = 2  # bytes of a value and its separator
 
 
@@ -111,8 +117,10 @@ class MessageItems(Family):
         def find(prompt: Prompt) -> Pieces[Iterable[int]]:
             found: set[int] = set()
             for message in prompt.last_messages:
-                for size in by_size if last else (message.size,):
+                for number, size in enumerate(by_size if last else (message.size,), 1):
                     places = by_size.get(size)
+                    if not number % SIZES_AT_ONCE:
+                        yield False
                     if places is not None and size <= message.size:
                         key = yield from equal_key(message, size, places)
                         if key is not None:
@@ -227,6 +235,12 @@ class Expressions(Family):
 
     def slowness(self, key: Matches) -> str:
         if expression_filter([key])(""):
+            if is_too_large(key):
+                return (
+                    f"the expression {quote(key.expression)} is too large to be looked up by its "
+                    "letters, so every request is searched for it: of a text, the first "
+                    f"{key.most:,} characters"
+                )
             return (
                 f"the expression {quote(key.expression)} has no text that every match contains, "
                 "so every request is searched for it: 0.06 ms for 35 kB"

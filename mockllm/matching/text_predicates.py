@@ -22,12 +22,17 @@ from mockllm.matching.effort import PER_TEXT, Effort
 from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
 from mockllm.matching.readings import UNKNOWN_CHAIN, Reading, Texts
 from mockllm.matching.subjects import ALL_MESSAGES, ALL_RESULTS, Subject
-from mockllm.matching.text_tests import TextTest, passes_in_pieces
+from mockllm.matching.text_tests import AnyTest, TextTest, passes_in_pieces
 from mockllm.matching.texts import quote
+from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt, ToolResult
 
 MAX_NEAR = 8  # texts of which the nearest is sought
 MAX_HINTED = 32  # texts for which a remedy is sought
+MAX_TESTS = 100  # of a list that are measured without a pause
+PER_LIKENESS = 3_000  # nanoseconds to look whether a text is like an expected one
+PER_CLOSENESS = 10_000  # nanoseconds to see how much of an expected text is in another
+PER_HINT = 15_000  # nanoseconds to look for a remedy
 CALL_EFFORT = 1_000  # nanoseconds to test whether a result is of a call
 
 
@@ -74,6 +79,24 @@ class TextIs(Predicate):
         close = _closeness(test, texts, above, prompt)
         return Difference(RIGHT_KIND + close, partial(self._reason, texts))
 
+    def difference_in_pieces(
+        self, prompt: Prompt, headers: Headers, effort: Effort, *, closer_than: int = DECIDE
+    ) -> Pieces[Difference | None]:
+        yield from self.decide_in_pieces(prompt, headers, effort)
+        test, reading = self.test, self.subject.value
+        if closer_than >= DECIDE or not isinstance(test, AnyTest) or len(test.tests) <= MAX_TESTS:
+            return self.difference(prompt, headers, closer_than=closer_than)
+        difference = self.difference(prompt, headers)
+        texts = prompt.once(reading.tested)
+        if difference is None or not texts:
+            return difference
+        near = yield from _measure(test, texts, prompt, effort)
+        reason = partial(self._reason_in, texts, near.hint)
+        if not reading.on_message:
+            return Difference(ONLY_REQUEST + near.likeness, reason)
+        close = ALIKE + near.likeness if near.likeness else near.closeness
+        return Difference(RIGHT_KIND + close, reason)
+
     def _is_so(self, prompt: Prompt, texts: Texts) -> bool:
         known: bool | None = None if prompt.verdicts is None else prompt.verdicts.get(self)
         if known is not None:
@@ -117,7 +140,11 @@ class TextIs(Predicate):
         return f"{none}, expected {self.test}"
 
     def _reason(self, texts: Texts) -> str:
-        hint = next(filter(None, map(self.test.hint, texts[:MAX_HINTED])), "")
+        return self._reason_in(
+            texts, next(filter(None, map(self.test.hint, texts[:MAX_HINTED])), "")
+        )
+
+    def _reason_in(self, texts: Texts, hint: str) -> str:
         found = quote(texts[0])
         return f"{self.subject.value.failed} is {found}, expected {self.test}{hint}"
 
@@ -134,6 +161,39 @@ def _closeness(test: TextTest, texts: Texts, above: int, prompt: Prompt) -> int:
         if close > above:
             nearest = above = close
     return nearest
+
+
+class _Near(NamedTuple):
+    """How near texts are to one of the tests of a list, and the remedy of the first that has
+    one."""
+
+    likeness: int = 0
+    closeness: int = 0
+    hint: str = ""
+
+
+def _measure(test: AnyTest, texts: Texts, prompt: Prompt, effort: Effort) -> Pieces[_Near]:
+    """Return what `_likeness`, `_closeness` and the hints of a list of tests are, with pauses."""
+    seen, fold = readings.seen_of(prompt), readings.fold_of(prompt)
+    likeness = closeness = 0
+    for text in texts[:MAX_NEAR]:
+        for each in test.tests:
+            likeness = max(likeness, each.likeness(text, seen))
+            if effort.is_much(PER_LIKENESS):
+                yield False
+    for text in texts[:MAX_NEAR] if not likeness else ():
+        for each in test.tests:
+            closeness = max(closeness, each.closeness(text, above=closeness, fold=fold))
+            if effort.is_much(PER_CLOSENESS):
+                yield False
+    for text in texts[:MAX_HINTED]:
+        for each in test.tests:
+            hint = each.hint(text)
+            if hint:
+                return _Near(likeness, closeness, hint)
+            if effort.is_much(PER_HINT):
+                yield False
+    return _Near(likeness, closeness)
 
 
 def _likeness(test: TextTest, texts: Texts, prompt: Prompt) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mockllm.matching.costs import costs_of
+from mockllm.matching.expressions import Matches
 from mockllm.providers.openai.chat import CHAT
 from tests.support.matches import compile_rule
 
@@ -42,6 +43,18 @@ def test_a_rule_is_compared_with_every_request_if_nothing_can_be_looked_up(
 )
 def test_what_takes_long_to_look_up_is_named(match: Any, named: str) -> None:
     assert named in costs_of(compile_rule(CHAT, match)).slow_condition
+
+
+def test_an_expression_that_is_too_large_is_told_apart() -> None:
+    expression = "abcdefghij" * 10_000
+
+    told = costs_of(compile_rule(CHAT, {"user": {"regex": expression}})).slow_condition
+
+    assert "no text that every match contains" not in told
+    assert told.endswith(
+        "is too large to be looked up by its letters, so every request is searched for it: of a "
+        f"text, the first {Matches(expression).most:,} characters"
+    )
 
 
 @pytest.mark.parametrize(
