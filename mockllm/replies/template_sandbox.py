@@ -5,6 +5,7 @@ It is imported only where there is a template, because it needs Jinja2.
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any, NoReturn
 
 from jinja2 import (
@@ -35,6 +36,9 @@ from mockllm.replies.template_bounds import (
     spread,
     to_json,
 )
+
+MAX_NODES = 5_000
+"""Parts of a template. Python compiles it at once, 30 µs for each, in which nothing else runs."""
 
 # Names that no template can write, like those of `template_bounds`.
 _JOIN = "_join"
@@ -131,7 +135,11 @@ def _bound(tree: nodes.Template) -> None:
     def call(name: str, *args: nodes.Expr) -> nodes.Call:
         return nodes.Call(nodes.Name(name, "load"), list(args), [], None, None)
 
+    visited = count(1)
+
     def visit(node: nodes.Node) -> nodes.Node:
+        if next(visited) > MAX_NODES:
+            raise TemplateSyntaxError(f"it has more than {MAX_NODES:,} parts", node.lineno)
         if isinstance(node, refused):
             word = type(node).__name__.lower()
             raise TemplateSyntaxError(f"'{word}' is not available", node.lineno)
@@ -151,10 +159,10 @@ def _bound(tree: nodes.Template) -> None:
                 setattr(node, field, visit(value))
         match node:
             case nodes.Output():
-                plain = [each for each in node.nodes if isinstance(each, nodes.TemplateData)]
-                size = nodes.Const(sum(len(each.data) for each in plain))
-                said = [each if each in plain else call(SAY, each) for each in node.nodes]
-                node.nodes = [call(SPEND, size), *said]
+                data = nodes.TemplateData
+                size = sum(len(each.data) for each in node.nodes if isinstance(each, data))
+                said = [each if isinstance(each, data) else call(SAY, each) for each in node.nodes]
+                node.nodes = [call(SPEND, nodes.Const(size)), *said]
             case nodes.For() if node.test is not None and not _is_plain(node):
                 node.test = nodes.And(nodes.Not(call(SPEND)), node.test)
                 node.body = [nodes.Output([call(SPEND)]), *node.body]

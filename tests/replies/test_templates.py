@@ -79,6 +79,7 @@ def test_a_template_knows_the_names_that_it_uses() -> None:
         ("{{ namespace(a=1) }}", "'namespace' is not known"),
         ("{{ _spend(-9) }}", "a name does not begin with '_'"),
         ("{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "nested too deeply"),
+        ("{{ user }} " * 2_600, "not a template of Jinja2: it has more than 5,000 parts (line 1)"),
         ("{{ 1" + " + 1" * 220 + " }}", "not a template of Jinja2: too many nested parentheses"),
         ("{% for a in user %}" * 25 + "{% endfor %}" * 25, "too many statically nested blocks"),
         ("{% if user %}" * 100 + "{% endif %}" * 100, "too many levels of indentation"),
@@ -101,6 +102,16 @@ def test_to_compile_what_is_nested_takes_no_more_than_its_depth(nested: str) -> 
     few, many = (count_work(work(depth))[0] for depth in (20, 80))
 
     assert many < 5 * few
+
+
+def test_to_compile_many_values_takes_no_more_than_their_number() -> None:
+    def work(values: int) -> Iterator[bool]:
+        compile_template("{{ user }} " * values, NAMES)
+        yield False
+
+    few, many = (count_work(work(values))[0] for values in (100, 800))
+
+    assert many < 12 * few
 
 
 def test_without_jinja2_a_template_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
