@@ -20,14 +20,17 @@ from mockllm.errors import MockLLMError
 from mockllm.exchange import Request
 from mockllm.limits import KIB
 from mockllm.matching.divided_readings import in_pieces
-from mockllm.pieces import Pieces
+from mockllm.pieces import Pieces, drain
 from mockllm.providers.reply import NeutralReply, NeutralUsage
 from mockllm.replies.generated import generate_words
 from mockllm.replies.template_bounds import Budget, TemplateError
 from mockllm.replies.templates import Template
 from mockllm.wire import jsontext, tokens
+from mockllm.wire.json_encoding import dumps_in_pieces, takes_long
 
 MAX_SMALL = 64 * KIB  # characters of a reply that need not be rendered in a turn of its own
+CALLS_AT_ONCE = 100  # that are made without a pause: 3 ms if each has a template
+VALUES_AT_ONCE = 1_000  # of JSON that are looked at without a pause: 1 ms
 MAX_KEY = 64 * KIB
 """Bytes of a request that generated words depend on, beside its size: all of it would take
 milliseconds for a large one."""
@@ -91,7 +94,8 @@ class MadeReply:
     @property
     def is_generated(self) -> bool:
         """True if it has generated or echoed words, whose tokens are counted."""
-        return any(isinstance(part, (GeneratedWords, EchoedWords)) for part in self._parts())
+        texts = (self.reasoning, self.text, self.refusal)
+        return any(isinstance(part, (GeneratedWords, EchoedWords)) for part in texts)
 
     @property
     def looks_back(self) -> bool:
@@ -116,6 +120,8 @@ class MadeReply:
             arguments = yield from making.make(part, f"tool_calls[{place}].arguments")
             if arguments is not None:
                 calls.append(call._replace(arguments=arguments))
+            if place % CALLS_AT_ONCE == CALLS_AT_ONCE - 1:
+                yield False
         json = yield from making.make(self.json, "json")
         if self.refusal is not None and not refusal and not making.is_cut:
             raise MadeReplyError("reply.refusal", "the template makes an empty text")
@@ -163,6 +169,7 @@ class _Making:
         self._asked = asked
         self._budget = budget
         self._limit = asked.prompt.output_limit()
+        self._looked_at = 0
         self.tokens = 0
         self.size = 0
         self.is_cut = False
@@ -210,7 +217,10 @@ class _Making:
         try:
             if isinstance(part, MadeValue):
                 value = yield from self._fill(part.value)
-                return jsontext.dumps(value).decode()
+                if not takes_long(value):
+                    return jsontext.dumps(value).decode()
+                pieces = yield from drain(dumps_in_pieces(value), at_once=1)
+                return b"".join(pieces).decode()
             text: str = yield from self._fill(part)
         except TemplateError as exc:
             raise MadeReplyError(".".join(("reply", *path)), str(exc)) from exc
@@ -226,14 +236,23 @@ class _Making:
                 members = dict(value)
                 for name, member in value.items():
                     members[name] = yield from self._fill(member)
+                    if self._is_due():
+                        yield False
                 return members
             case list():
                 entries = list(value)
                 for place, entry in enumerate(value):
                     entries[place] = yield from self._fill(entry)
+                    if self._is_due():
+                        yield False
                 return entries
             case _:
                 return value
+
+    def _is_due(self) -> bool:
+        """True for every so many values that are looked at."""
+        self._looked_at += 1
+        return self._looked_at % VALUES_AT_ONCE == 0
 
 
 def templates_in(value: Any) -> Iterator[Template]:

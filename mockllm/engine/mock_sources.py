@@ -29,6 +29,7 @@ from mockllm.engine.sources import (
     entries_of,
 )
 from mockllm.exchange import Headers
+from mockllm.limits import KIB
 from mockllm.providers.api import API
 from mockllm.providers.completed import is_large, is_long
 from mockllm.replies.headers import join_headers
@@ -37,6 +38,7 @@ from mockllm.wire.chunking import Chunk
 
 NO_SOURCE = FixedSource(Answer({}))
 """The source of a mock that is not served, because JSON cannot represent it."""
+MAX_ARGUMENTS = 64 * KIB  # characters of a call that is spelled for each request
 MAX_EVENTS = 2_000  # that are written in a mock and counted at once: 5 ms
 _NOT_STREAMED = MockStream()
 
@@ -111,7 +113,10 @@ def _source(
         answer = Answer(written.answer or {}, chunk, stream.events, number, headers)
         return FixedSource(_sized(answer))
     reply = compile_reply(written.said)
-    calls = list(api.spell_calls(reply.calls, ())) if is_long(reply.calls) else None
+    has_large = any(len(call.arguments) > MAX_ARGUMENTS for call in reply.calls)
+    calls = None
+    if has_large or is_long(reply.calls):
+        calls = list(api.spell_calls(reply.calls, ()))
     response = api.respond(reply, {}, calls)
     fixed = Answer(response, chunk, stream.events, number, headers, is_neutral=True)
     fixed = _sized(fixed)

@@ -95,7 +95,7 @@ class ReplySource(_Configured):
         return self._saying(self.api.say(self.reply, prompt.body))
 
     def answer_in_pieces(self, prompt: Prompt) -> Pieces[Answer]:
-        """Do what `answer` does, with pauses if there are many calls."""
+        """Do what `answer` does, with pauses if there are many calls, or a large one."""
         if self.calls is None:
             return self.answer(prompt)
         custom = self.api.custom_tools(prompt.body)

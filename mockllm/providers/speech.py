@@ -39,7 +39,7 @@ class Speaker:
     """The events of the stream of a completed response."""
 
     frame: Callable[[Object], bytes | Iterator[bytes]]
-    """An event as bytes, a large one in pieces if the opening has an event."""
+    """An event as bytes, a large one in pieces."""
 
     characters: Callable[[Object], int]
     """The number of characters of the model's output in an event."""
@@ -165,22 +165,30 @@ def meter(speaker: Speaker, events: Iterable[Object], speech: Speech) -> Iterato
 
     The first event with output is complete with at least one token. What comes before it and is not
     part of the opening comes together with it: load tools take the first event for the first token.
-    After each piece of a large event, there is a `PAUSE`.
+    After each piece of a large event, there is a `PAUSE`, unless the opening has no event and it
+    would be the first step.
     """
     said = complete = 0
+    is_begun = False
     held: list[tuple[bytes, ...]] = []
     for number, event in enumerate(events):
         data, characters = speaker.frame(event), speaker.characters(event)
-        pieces = (data,) if isinstance(data, bytes) else (yield from with_pauses(data))
+        if isinstance(data, bytes):
+            pieces: tuple[bytes, ...] = (data,)
+        elif is_begun or number < speaker.opening:
+            pieces = yield from with_pauses(data)
+        else:
+            pieces = tuple(data)
         said += characters
         if number < speaker.opening or (said and not characters):
             yield Step(pieces)
+            is_begun = True
             continue
         held.append(pieces)
         if characters:
             before, complete = complete, max(_tokens_until(said, speech), 1)
             yield from _together(held, complete - before)
-            held = []
+            held, is_begun = [], True
     yield from _together(held, max(speech.tokens, 1))
 
 

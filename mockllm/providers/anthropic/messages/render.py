@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from mockllm.exchange import Reply
+from mockllm.exchange import Frames, Reply
 from mockllm.prompt import ResponseOptions
 from mockllm.providers.anthropic.messages.answer import complete
-from mockllm.providers.anthropic.messages.stream import events, frame
+from mockllm.providers.anthropic.messages.stream import events, frame_or_pieces
 from mockllm.providers.anthropic.vendor import ANTHROPIC
 from mockllm.providers.envelope import answer_reply
 from mockllm.wire.chunking import Chunk
@@ -19,7 +18,7 @@ def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
     sent whole."""
     completed = complete(response)
 
-    def frames() -> Iterator[bytes]:
-        return map(frame, events(completed, options, chunk))
+    def frames() -> Frames:
+        return map(frame_or_pieces, events(completed, options, chunk))
 
     return answer_reply(ANTHROPIC, completed, frames, stream=options.stream)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm.providers.anthropic.messages.answer import complete, complete_in_pieces
-from mockllm.providers.anthropic.messages.stream import events, frame
+from mockllm.providers.anthropic.messages.stream import events, frame_or_pieces
 from mockllm.providers.speech import Speaker
 
 _SAID = ("text", "thinking", "partial_json")
@@ -29,7 +29,7 @@ SPEAKER = Speaker(
     complete=complete,
     complete_in_pieces=complete_in_pieces,
     events=events,
-    frame=frame,
+    frame=frame_or_pieces,
     characters=_count_characters,
     is_thought=_is_thought,
     output="output_tokens",

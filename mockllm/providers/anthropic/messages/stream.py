@@ -24,12 +24,14 @@ from mockllm.prompt import ResponseOptions
 from mockllm.providers.anthropic.messages.answer import TOTALS
 from mockllm.wire import chunking, jsontext, sse
 from mockllm.wire.chunking import Chunk
+from mockllm.wire.json_encoding import takes_long
 
 Object = dict[str, Any]
 SplitBlock = tuple[Object, Iterable[Object]]
 """A block as in its content_block_start, and the deltas that complete it."""
 
 _PING = {"type": "ping"}
+_SMALL = frozenset({"ping", "content_block_stop", "message_stop"})
 
 _KNOWN_AT_END = {"container", "stop_reason", "stop_sequence", "stop_details"}  # null at first
 _ONLY_AT_END = {"context_management"}  # not in message_start at all
@@ -60,10 +62,20 @@ def events(response: Object, options: ResponseOptions, chunk: Chunk) -> Iterator
 def frame(event: Object) -> bytes:
     """Encode one event; its name is its type. An event whose type is not one printable line is
     named ``message``, the default of SSE: Anthropic's SDK skips frames without a name."""
+    return sse.frame(event, event=_name(event))
+
+
+def frame_or_pieces(event: Object) -> bytes | Iterator[bytes]:
+    """Encode one event, in pieces if it takes long."""
+    if event["type"] in _SMALL or not takes_long(event):
+        return frame(event)
+    return sse.frame_in_pieces(event, event=_name(event))
+
+
+def _name(event: Object) -> str:
     name = event.get("type")
-    if not isinstance(name, str) or not name or not name.isprintable():
-        name = "message"
-    return sse.frame(event, event=name)
+    is_name = isinstance(name, str) and name.isprintable()
+    return name if is_name and name else "message"
 
 
 def _opening(response: Object) -> Object:
@@ -117,7 +129,8 @@ def _text(block: Object, chunk: Chunk) -> SplitBlock:
     pieces = _pieces("text_delta", "text", block["text"], chunk)
     if not isinstance(block.get("citations"), list):
         return block | {"text": ""}, pieces
-    citations = [{"type": "citations_delta", "citation": entry} for entry in block["citations"]]
+    entries = block["citations"]
+    citations = ({"type": "citations_delta", "citation": entry} for entry in entries)
     return block | {"text": "", "citations": []}, _alternate(citations, pieces)
 
 

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mockllm.pieces import Pieces, drain
+from mockllm.pieces import AT_ONCE, Pieces, drain
 from mockllm.providers.completed import CompletedParts, CompletedResponse, is_long
 from mockllm.providers.counts import indices
 from mockllm.providers.members import fill_in
@@ -84,6 +84,8 @@ def complete_in_pieces(response: dict[str, Any]) -> Pieces[CompletedResponse]:
         opened: list[Any] = []
         for place, choice in enumerate(choices):
             opened.append((yield from _with_completed_calls(choice, f"choice {place}")))
+            if place % AT_ONCE == AT_ONCE - 1:
+                yield False
         if is_long(choices):
             numbers = itertools.count()
             opened = yield from drain(map(_choice, opened, numbers, indices(opened)))

@@ -19,8 +19,8 @@ def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
     """The reply, whole or as a stream that ends with ``[DONE]``."""
     completed = complete(response)
 
-    def frames() -> Iterator[bytes]:
-        yield from map(stream.frame, stream.events(completed, options, chunk))
+    def frames() -> Iterator[bytes | Iterator[bytes]]:
+        yield from map(stream.frame_or_pieces, stream.events(completed, options, chunk))
         yield sse.DONE
 
     return answer_reply(OPENAI, completed, frames, stream=options.stream)

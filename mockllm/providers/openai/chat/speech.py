@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm.providers.openai.chat.answer import USAGE, complete, complete_in_pieces
-from mockllm.providers.openai.chat.stream import events, frame
+from mockllm.providers.openai.chat.stream import events, frame_or_pieces
 from mockllm.providers.openai.chat.texts import REASONING
 from mockllm.providers.speech import Speaker
 from mockllm.wire import sse
@@ -49,7 +49,7 @@ SPEAKER = Speaker(
     complete=complete,
     complete_in_pieces=complete_in_pieces,
     events=events,
-    frame=frame,
+    frame=frame_or_pieces,
     characters=_count_characters,
     is_thought=_is_thought,
     output=USAGE.output,

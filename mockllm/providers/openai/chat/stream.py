@@ -13,15 +13,18 @@ Each chunk has one choice. The chunks of several choices alternate, as if genera
 from __future__ import annotations
 
 import string
+from collections import deque
 from collections.abc import Iterator
 from hashlib import blake2b
-from itertools import zip_longest
-from typing import Any
+from operator import le
+from typing import Any, NamedTuple
 
 from mockllm.prompt import ResponseOptions
 from mockllm.providers.openai.chat import deltas
+from mockllm.providers.openai.chat.deltas import are_objects
 from mockllm.wire import jsontext, sse
 from mockllm.wire.chunking import Chunk
+from mockllm.wire.json_encoding import dumps_in_pieces, takes_long
 from mockllm.wire.placeholders import NOTHING_ECHOED, fill_echoes
 
 Event = dict[str, Any]
@@ -43,10 +46,10 @@ def events(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
     """
     envelope = _envelope(response)
     for choices in _choices(response.get("choices"), chunk):
-        yield _event(envelope | {"choices": choices}, options)
+        yield _event(envelope | {"choices": choices}, options, is_large=takes_long(choices))
     if response.get("moderation") is not None:
         report = {"choices": [], "moderation": response["moderation"]}
-        yield _event(envelope | report, options)
+        yield _event(envelope | report, options, is_large=takes_long(report))
     if options.include_usage:
         yield _event(envelope | {"choices": []}, options, usage=response.get("usage"))
 
@@ -56,16 +59,51 @@ def frame(event: Event) -> bytes:
     return sse.frame(event)
 
 
+class LargeEvent(Event):
+    """A chunk that takes long to encode. If it `is_obfuscated`, its obfuscation is found out while
+    it is."""
+
+    def __init__(self, event: Event, *, is_obfuscated: bool) -> None:
+        super().__init__(event)
+        self.is_obfuscated = is_obfuscated
+
+
+def frame_or_pieces(event: Event) -> bytes | Iterator[bytes]:
+    """One chunk on the wire, in pieces if it takes long to encode."""
+    return _large_frame(event) if type(event) is LargeEvent else sse.frame(event)
+
+
+def _large_frame(event: LargeEvent) -> Iterator[bytes]:
+    """Yield what `frame` returns of the chunk, with its obfuscation."""
+    noise, length = blake2b(digest_size=_BLOCK), 0
+    held = b"data: "
+    for piece in dumps_in_pieces(event):
+        yield held
+        held = piece
+        text = fill_echoes(piece, NOTHING_ECHOED)
+        noise.update(text)
+        length += len(text.decode("utf-8", "replace"))
+    if event.is_obfuscated:
+        member = jsontext.dumps({"obfuscation": _noise(noise.digest(), length)})
+        held = held.removesuffix(b"}") + b"," + member[1:]
+    yield held
+    yield b"\n\n"
+
+
 def _envelope(response: dict[str, Any]) -> Event:
     members = {name: response[name] for name in response if name not in _NOT_IN_ENVELOPE}
     return deltas.in_order(members, _ENVELOPE) | {"object": "chat.completion.chunk"}
 
 
-def _event(event: Event, options: ResponseOptions, *, usage: Any = None) -> Event:
+def _event(
+    event: Event, options: ResponseOptions, *, usage: Any = None, is_large: bool = False
+) -> Event:
     """A chunk with the members that the client requested: `usage` (null before the last chunk) and
     `obfuscation`."""
     if options.include_usage:
         event = event | {"usage": usage}
+    if is_large:
+        return LargeEvent(event, is_obfuscated=options.include_obfuscation)
     if options.include_obfuscation:
         event = event | {"obfuscation": _obfuscation(event)}
     return event
@@ -79,9 +117,13 @@ def _obfuscation(event: Event) -> str:
     default or placeholder. The characters look random, but equal chunks get equal ones.
     """
     text = fill_echoes(jsontext.dumps(event), NOTHING_ECHOED)
-    length = -len(text.decode("utf-8", "replace")) % _BLOCK
-    noise = blake2b(text, digest_size=_BLOCK).digest()
-    return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in noise[:length])
+    digest = blake2b(text, digest_size=_BLOCK).digest()
+    return _noise(digest, len(text.decode("utf-8", "replace")))
+
+
+def _noise(digest: bytes, length: int) -> str:
+    """Characters of a `digest` that bring a text of this `length` to whole blocks."""
+    return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[: -length % _BLOCK])
 
 
 def _choices(choices: Any, chunk: Chunk) -> Iterator[Any]:
@@ -89,34 +131,55 @@ def _choices(choices: Any, chunk: Chunk) -> Iterator[Any]:
     if not isinstance(choices, list) or not choices:
         yield choices
         return
-    streams = [_choice(choice, at, chunk) for at, choice in enumerate(_by_index(choices))]
-    for turn in zip_longest(*streams):
-        yield from filter(None, turn)
+    streams: deque[Iterator[_Part]] = deque()
+    for at, choice in enumerate(_by_index(choices)):
+        stream = _choice(choice, at, chunk)
+        part = next(stream)
+        yield part.choices
+        if not part.is_last:
+            streams.append(stream)
+    while streams:
+        part = next(streams[0])
+        yield part.choices
+        if part.is_last:
+            streams.popleft()
+        else:
+            streams.rotate(-1)
 
 
 def _by_index(choices: list[Any]) -> list[Any]:
-    if not all(isinstance(choice, dict) for choice in choices):
+    if not are_objects(choices):
         return choices
-    if not all(isinstance(choice.get("index"), int) for choice in choices):
+    numbers = [choice.get("index") for choice in choices]
+    if not all(isinstance(number, int) for number in numbers):
+        return choices
+    if all(map(le, numbers, numbers[1:])):
         return choices
     return sorted(choices, key=lambda choice: choice["index"])
 
 
-def _choice(choice: Any, index: int, chunk: Chunk) -> Iterator[list[Any]]:
-    """The `choices` of each chunk of one choice. The first chunk has the choice's unknown members,
+class _Part(NamedTuple):
+    """The `choices` of a chunk of one choice, and whether it is its last one."""
+
+    choices: list[Any]
+    is_last: bool = False
+
+
+def _choice(choice: Any, index: int, chunk: Chunk) -> Iterator[_Part]:
+    """The chunks of one choice. The first chunk has the choice's unknown members,
     which the SDK's accumulator preserves only there, and `message` if it is not an object."""
     if not isinstance(choice, dict):
-        yield [choice]
+        yield _Part([choice], is_last=True)
         return
     unknown = {name: choice[name] for name in choice if name not in _CHOICE_MEMBERS}
     message = choice.get("message")
     if not isinstance(message, dict):
         unknown, message = unknown | {"message": message}, {}
     for piece in deltas.pieces(message, choice.get("logprobs"), chunk):
-        yield [_entry(index, piece) | unknown]
+        yield _Part([_entry(index, piece) | unknown])
         unknown = {}
     finish = deltas.Piece({}, deltas.tokens_without_text(message, choice.get("logprobs")))
-    yield [_entry(index, finish, choice.get("finish_reason"))]
+    yield _Part([_entry(index, finish, choice.get("finish_reason"))], is_last=True)
 
 
 def _entry(index: int, piece: deltas.Piece, finish_reason: Any = None) -> Event:
