@@ -17,6 +17,7 @@ from mockllm.endpoints.control.desk import Desk
 from mockllm.endpoints.control.refusals import ControlError, invalid, not_found
 from mockllm.endpoints.control.request import ControlRequest
 from mockllm.endpoints.control.running import NoMembers
+from mockllm.engine.asking import begin
 from mockllm.engine.changes import (
     Change,
     ResetTraffic,
@@ -28,15 +29,17 @@ from mockllm.engine.decision import Decision, Question
 from mockllm.engine.traffic import CompiledTraffic, compile_traffic
 from mockllm.errors import ConfigError, Place, Problem, closest, describe_first, did_you_mean
 from mockllm.limits import KIB
+from mockllm.pieces import Pieces
 
 MAX_TRAFFIC = 1_000  # entries: 2 s of a thread
 FEW = KIB  # bytes of entries that are compiled at once: about ten, which take 20 ms
 FEW_KNOWN = 10
+AT_ONCE = 100  # entries that are described without a pause: 1 ms
 
 
-def list_traffic(desk: Desk, asked: ControlRequest) -> Decision:
+def list_traffic(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Answer with all entries, in their order."""
-    return _answer(desk)
+    return begin(_answer(desk))
 
 
 def put_traffic(desk: Desk, asked: ControlRequest) -> Decision | Question:
@@ -72,13 +75,13 @@ def _unknown(key: str) -> Problem:
     return Problem(Place(path=key), "unknown key, expected 'traffic'")
 
 
-def read_traffic(desk: Desk, asked: ControlRequest) -> Decision:
+def read_traffic(desk: Desk, asked: ControlRequest) -> Decision | Question:
     """Answer with the entries of one name.
 
     Raises:
         ControlError: 404.
     """
-    return _answer(desk, _name(desk, asked))
+    return begin(_answer(desk, _name(desk, asked)))
 
 
 def put_entry(desk: Desk, asked: ControlRequest) -> Decision | Question:
@@ -187,11 +190,11 @@ def _replace(
                 new = compile_all()  # the others were changed meanwhile
             return [SetTraffic(new.compiled)]
 
-        def answer_with_entries(changes: Sequence[Change]) -> Decision:
+        def answer_with_entries(changes: Sequence[Change]) -> Decision | Question:
             if new.changed is None:
-                return _answer(desk)
+                return begin(_answer(desk))
             written = new.compiled.entries[new.changed]
-            entry = _describe(new.changed, written, desk.server.engine.holding())
+            entry = _describe(new.changed, written, dump(written), desk.server.engine.holding())
             warnings = [describe(each) for each in new.compiled.warnings]
             return answer({**entry, "warnings": warnings}, etag=_version(desk))
 
@@ -222,22 +225,30 @@ def _compile(desk: Desk, entries: list[Any], changed: int | None) -> CompiledTra
         raise invalid("invalid_traffic", f"{what} mistakes", exc.problems) from exc
 
 
-def _answer(desk: Desk, name: str | None = None) -> Decision:
-    holding = desk.server.engine.holding()
+def _answer(desk: Desk, name: str | None = None) -> Pieces[Decision]:
+    """Answer with the entries of this moment, or those of one name."""
+    entries, holding = desk.server.engine.traffic, desk.server.engine.holding()
+    written = []
+    for index, entry in enumerate(entries):
+        if index and not index % AT_ONCE:
+            yield False
+        written.append(dump(entry))
     shown = [
-        _describe(index, entry, holding)
-        for index, entry in enumerate(desk.server.engine.traffic)
+        _describe(index, entry, each, holding)
+        for index, (entry, each) in enumerate(zip(entries, written, strict=True))
         if name in (None, entry.name)
     ]
-    return answer({"traffic": shown}, etag=_version(desk))
+    return answer({"traffic": shown}, etag=version_of(written))
 
 
-def _describe(index: int, entry: Traffic, holding: frozenset[str]) -> dict[str, Any]:
+def _describe(
+    index: int, entry: Traffic, written: dict[str, Any], holding: frozenset[str]
+) -> dict[str, Any]:
     return {
         "id": str(entry.place_in(index)),
         "name": entry.name,
         "holds": entry.name in holding,
-        "entry": dump(entry),
+        "entry": written,
     }
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from mockllm.endpoints.control.desk import Desk
+from mockllm.endpoints.control.traffic import AT_ONCE, _answer
 from mockllm.engine.building import build_engine
 from tests.support.control import Begin, Controlled
+from tests.support.work import count_pauses
 
 BUSY: dict[str, Any] = {"name": "busy", "match": {"user": "a"}, "error": "overloaded"}
 SLOW: dict[str, Any] = {"latency": {"ttft": 1.0}}
@@ -166,6 +170,22 @@ def test_many_entries_are_compiled_in_a_thread(controlled: Controlled) -> None:
     (problem,) = wrong.problems
     assert problem.startswith("traffic[30] 'x': expected 'error'")
     assert len(listed(controlled)) == 31
+
+
+def test_many_entries_are_described_in_pieces(controlled: Controlled) -> None:
+    entries = [{**SLOW, "name": f"n{number}"} for number in range(5 * AT_ONCE)]
+    told = controlled.ask("PUT", "traffic", {"traffic": entries})
+    desk = cast("Desk", SimpleNamespace(server=controlled.app))
+
+    decision, pauses = count_pauses(_answer(desk))
+
+    assert pauses == 4
+    assert decision.match.reply.status == 200
+    assert [each["entry"] for each in told.value["traffic"]] == entries
+    assert controlled.ask("GET", "traffic/n7").value["traffic"] == [told.value["traffic"][7]]
+    assert controlled.ask("GET", "traffic").headers["etag"] == told.headers["etag"]
+    bound = {"if-match": told.headers["etag"]}
+    assert controlled.ask("PUT", "traffic", {"traffic": []}, headers=bound).status == 200
 
 
 def test_too_many_entries_are_refused(controlled: Controlled) -> None:
