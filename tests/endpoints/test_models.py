@@ -59,3 +59,14 @@ async def test_models_of_the_engine_follow_those_of_the_mocks(anyio_backend: str
     listed = [model["id"] for model in told(ask("GET", "/v1/models", engine=app))["data"]]
 
     assert listed == [*LISTED, MODELS[0], MODELS[2], "x"]
+
+
+async def test_the_models_that_many_mocks_name_are_found_in_pieces(anyio_backend: str) -> None:
+    entries = [{"response": {"model": f"m{number % 5}"}} for number in range(1_000)]
+    mock = {"match": {"message": {"role": "user"}}, "sequence": entries}
+    app = LoneApp(build_engine({"openai": [mock]}))
+
+    listed = ask("GET", "/v1/models", engine=app)
+
+    assert [model["id"] for model in told(listed)["data"]] == [f"m{number}" for number in range(5)]
+    assert app.pauses >= 5

@@ -3,7 +3,7 @@ whichever process: what they mean for the changes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from mockllm.endpoints.control.refusals import ControlError
@@ -34,7 +34,7 @@ from mockllm.state.sessions import MAX_PINNED
 def operations_of(changes: Iterable[Change]) -> list[Operation]:
     """Return the operations that a store performs for changes, before these are made."""
     found: dict[Operation, None] = {}  # each once: many mocks may be added to one session
-    for change in changes:
+    for change, *_ in _alike(changes):
         found.update(dict.fromkeys(_operations(change)))
     return [*found]
 
@@ -49,9 +49,29 @@ def settle(changes: Sequence[Change], results: Sequence[Any]) -> list[Change]:
     if not operations:
         return [*changes]
     known = dict(zip(operations, results, strict=False))  # less, if one refuses
-    return [
-        _settle(change, [known.get(each) for each in _operations(change)]) for change in changes
-    ]
+    settled: list[Change] = []
+    for change, *others in _alike(changes):
+        settled.append(_settle(change, [known.get(each) for each in _operations(change)]))
+        settled += others
+    return settled
+
+
+def _alike(changes: Iterable[Change]) -> Iterator[list[Change]]:
+    """Yield the changes, each by itself, but mocks that are added to one session together: their
+    operations are the same, and settle none of them differently."""
+    alike: list[Change] = []
+    for change in changes:
+        if not (alike and isinstance(change, AddMock) and _goes_with(change, alike[0])):
+            if alike:
+                yield alike
+            alike = []
+        alike.append(change)
+    if alike:
+        yield alike
+
+
+def _goes_with(change: AddMock, other: Change) -> bool:
+    return isinstance(other, AddMock) and other.session == change.session
 
 
 def _operations(change: Change) -> tuple[Operation, ...]:

@@ -10,11 +10,14 @@ import pytest
 
 from mockllm import Config, ConfigError, Server
 from mockllm.endpoints.control import changes, mocks
-from mockllm.endpoints.control.refusals import MAX_PROBLEMS
+from mockllm.endpoints.control.refusals import MAX_PROBLEMS, ControlError
+from mockllm.endpoints.control.state import operations_of, settle
+from mockllm.engine.added import compile_added
+from mockllm.engine.changes import AddMock, Change, CloseSession
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.errors import MAX_DESCRIBED
-from mockllm.state.operations import Reset
+from mockllm.state.operations import EndSession, IsOpen, Reset
 from tests.support.control import TOKEN, Begin, Controlled
 
 CONFIG: dict[str, Any] = {
@@ -592,3 +595,20 @@ def test_of_a_mock_without_state_none_is_reset_when_it_is_removed() -> None:
         assert controlled.ask("DELETE", f"mocks/added[{number}]").status == 204
 
     assert performed == [Reset(keys=frozenset({"added[1]"}))]
+
+
+def test_mocks_that_are_added_to_one_session_are_settled_together() -> None:
+    added = [compile_added({"reply": "x"}, number) for number in range(3)]
+    changes: list[Change] = [
+        *(AddMock(each, "a") for each in added[:2]),
+        AddMock(added[2], "b"),
+        CloseSession("c"),
+    ]
+    operations = [IsOpen("a"), IsOpen("b"), EndSession("c")]
+
+    assert operations_of(changes) == operations
+    assert settle(changes, [True, True, None]) == changes
+    with pytest.raises(ControlError):
+        settle(changes, [True, False, None])
+    with pytest.raises(ControlError):
+        settle(changes, [False, True, None])
