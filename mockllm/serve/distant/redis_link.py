@@ -145,7 +145,7 @@ def _pool(address: RedisAddress, password: str | None) -> redis.asyncio.Blocking
 
     kind: dict[str, Any] = {"connection_class": Connection}
     if address.is_tls:
-        from mockllm.serve.redis_connection import DividedConnection
+        from mockllm.serve.distant.redis_connection import DividedConnection
 
         # redis-py before 6 does not compare the name of the host by itself
         kind = {"connection_class": DividedConnection, "ssl_check_hostname": True}

@@ -10,8 +10,8 @@ import pytest
 from redis.asyncio import SSLConnection
 from redis.exceptions import ConnectionError as LostError
 
-from mockllm.serve import redis_connection
-from mockllm.serve.redis_connection import DividedConnection
+from mockllm.serve.distant import redis_connection
+from mockllm.serve.distant.redis_connection import DividedConnection
 from tests.support.redis_servers import CERTIFICATE, RedisServer, needs_redis
 
 pytestmark = pytest.mark.anyio
