@@ -22,7 +22,7 @@ from mockllm.pieces import Pieces
 from mockllm.providers.api import API
 from mockllm.providers.counts import count
 from mockllm.providers.failures import Failure
-from mockllm.replies.anatomy import Anatomy
+from mockllm.replies.anatomy import Anatomy, KnownEvents
 from mockllm.replies.fault_places import START, FaultPlace
 from mockllm.replies.faults import Fault, apply_faults, apply_in_pieces
 from mockllm.replies.prepared import Filled
@@ -114,10 +114,16 @@ def written_tokens(api: API, response: Mapping[str, Any]) -> int:
 
 
 def disrupt(
-    reply: Reply, planned: Planned, anatomy: Anatomy | None, render: Render, tokens: int = 0
+    reply: Reply,
+    planned: Planned,
+    anatomy: Anatomy | None,
+    render: Render,
+    tokens: int = 0,
+    *,
+    known: KnownEvents | None = None,
 ) -> Pieces[Reply]:
     """Return `reply` with the faults of its mock, with pauses. It says that it has so many
-    `tokens`; 0 if it does not.
+    `tokens`; 0 if it does not. `known` are the events of streams that were read before.
 
     Raises:
         NoSuchPlaceError: the reply does not have the place of a fault.
@@ -128,7 +134,7 @@ def disrupt(
         if each.failure is not None and is_answer:
             return _failed(render(each.failure), planned)
     faults = [_with_total(_with_error(each, render), tokens) for each in planned]
-    return (yield from apply_in_pieces(reply, faults, anatomy))
+    return (yield from apply_in_pieces(reply, faults, anatomy, known=known))
 
 
 def _failed(reply: Reply, planned: Planned) -> Reply:

@@ -22,6 +22,7 @@ from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers.api import API
 from mockllm.providers.failures import Cases, Failure, hurry
 from mockllm.providers.rate_limits import Refusal
+from mockllm.replies.anatomy import KnownEvents
 from mockllm.replies.cors import CORS
 from mockllm.replies.fault_places import NoSuchPlaceError
 from mockllm.replies.headers import join_headers, set_headers
@@ -37,15 +38,16 @@ whether the steps have their tokens, for a pace."""
 
 
 class Renderer:
-    """Renders replies, each with the headers of `cors`. Its only mutable state is a cache of those
-    that are prepared. With `quick_retries`, failures that say nothing else ask clients to retry at
-    once."""
+    """Renders replies, each with the headers of `cors`. Its only mutable state is caches, of those
+    that are prepared and of the events in which faults have places. With `quick_retries`, failures
+    that say nothing else ask clients to retry at once."""
 
     def __init__(self, cors: CORS, *, quick_retries: bool = False) -> None:
         self.cors = cors
         self._quick_retries = quick_retries
         self._prepared: dict[_PreparedKey, PreparedReply | SharedStream | SharedBody] = {}
         self._failed = FailedReplies()
+        self._known_events = KnownEvents()
         self._beforehand: dict[tuple[str, int, int, bool], Beforehand] = {}
 
     def forget(self, indices: Set[int]) -> None:
@@ -175,7 +177,9 @@ class Renderer:
                 raise NoSuchPlaceError(reason)
             return self.render_failure(api, failure, model, own)
 
-        return (yield from disrupt(reply, faults, api.anatomy, render, tokens))
+        return (
+            yield from disrupt(reply, faults, api.anatomy, render, tokens, known=self._known_events)
+        )
 
     def no_such_place(self, api: API, rule: Rule | None, error: NoSuchPlaceError) -> Reply:
         """Return the 500 of a fault of the mock of `rule` whose place a reply does not have."""

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+from mockllm.bounded_cache import BoundedCache
 from mockllm.exchange import Step
-from mockllm.limits import KIB
+from mockllm.limits import KIB, MIB
 from mockllm.pieces import Pieces
 from mockllm.wire import jsontext, placeholders, sse
 from mockllm.wire.json_pieces import loads_in_pieces
@@ -22,6 +23,9 @@ from mockllm.wire.json_pieces import loads_in_pieces
 MAX_SEARCHES = 100
 """Words of an answer that are looked for in all of it, as they are not behind those before."""
 PIECE = 128 * KIB  # bytes of a large answer that are read at a time
+MAX_KNOWN = 64 * MIB  # bytes of steps whose events are known
+MAX_SEEN = 65_536  # steps that were read once
+PER_EVENT = 500  # bytes that a known event takes, beside its step
 _NUMBER = re.compile("\x7f([0-9]{1,9})\x7f")
 
 
@@ -73,13 +77,40 @@ class Anatomy(NamedTuple):
     """True if the events that report an error repeat something of the first event."""
 
 
-class StreamReading:
-    """Reads the events of a stream, each when it is first needed, with pauses."""
+class KnownEvents:
+    """The events of steps that were read at least twice, because several requests share them. Each
+    is kept with the size of its text, and of that the first character."""
 
-    def __init__(self, steps: Sequence[Step], anatomy: Anatomy, piece: int = PIECE) -> None:
+    def __init__(self, max_bytes: int = MAX_KNOWN) -> None:
+        self._known = BoundedCache[int, tuple[Step, Event, int]](max_bytes, max_seen=MAX_SEEN)
+
+    def get(self, step: Step) -> tuple[Event, int] | None:
+        """Return the event of a step, and the size of its text; None if it is not known."""
+        found = self._known.get(id(step))
+        return found[1:] if found is not None and found[0] is step else None
+
+    def offer(self, step: Step, event: Event, size: int) -> None:
+        """Keep the event of a step, with the step, if that was offered before."""
+        short = event._replace(text=event.text[:1])
+        self._known.offer(id(step), (step, short, size), lambda: step.size + PER_EVENT)
+
+
+class StreamReading:
+    """Reads the events of a stream, each when it is first needed, with pauses. `known` are those
+    of other readings."""
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        anatomy: Anatomy,
+        piece: int = PIECE,
+        *,
+        known: KnownEvents | None = None,
+    ) -> None:
         self._steps = steps
         self._anatomy = anatomy
         self._piece = piece
+        self._known = KnownEvents(0) if known is None else known
         self._read: dict[int, tuple[Event, int]] = {}
 
     def __len__(self) -> int:
@@ -91,10 +122,14 @@ class StreamReading:
         found = self._read.get(index)
         if found is None:
             yield False
-            short = yield from _abridge(_body_of(self._steps[index]), self._piece)
-            event = self._anatomy.read_event(parse_event(short.text))
-            size = yield from short.size_of(event.text)
-            found = self._read[index] = event, size
+            step = self._steps[index]
+            found = self._known.get(step)
+            if found is None:
+                short = yield from _abridge(_body_of(step), self._piece)
+                event = self._anatomy.read_event(parse_event(short.text))
+                found = event, (yield from short.size_of(event.text))
+                self._known.offer(step, *found)
+            self._read[index] = found
         return found
 
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from mockllm.exchange import Step
 from mockllm.pieces import Pieces
-from mockllm.replies.anatomy import Anatomy, Joined, StreamReading, Words, find_words
+from mockllm.replies.anatomy import Anatomy, Joined, KnownEvents, StreamReading, Words, find_words
 from mockllm.wire.tokens import BYTES_PER_TOKEN
 
 
@@ -55,16 +55,23 @@ class Cut(NamedTuple):
 
 class Places:
     """The places in a body. The `steps` of a whole answer are one; `anatomy` is None if there are
-    no words of a model in it."""
+    no words of a model in it. `known` are the events of other streams."""
 
-    def __init__(self, steps: tuple[Step, ...], anatomy: Anatomy | None, *, streamed: bool) -> None:
+    def __init__(
+        self,
+        steps: tuple[Step, ...],
+        anatomy: Anatomy | None,
+        *,
+        streamed: bool,
+        known: KnownEvents | None = None,
+    ) -> None:
         self._steps = steps
         self._anatomy = anatomy
         self._streamed = streamed
         self._events: StreamReading | None = None
         self._words: list[Words] | None = None
         if streamed and anatomy is not None:
-            self._events = StreamReading(steps, anatomy)
+            self._events = StreamReading(steps, anatomy, known=known)
 
     def find(self, place: FaultPlace) -> Pieces[Cut]:
         """Return the cut at a place after the head.

@@ -27,7 +27,7 @@ from mockllm.exchange import (
     with_pauses,
 )
 from mockllm.pieces import Pieces, finish
-from mockllm.replies.anatomy import Anatomy, read_whole
+from mockllm.replies.anatomy import Anatomy, KnownEvents, read_whole
 from mockllm.replies.fault_places import Cut, FaultPlace, Places
 from mockllm.wire import json_encoding, placeholders, sse
 
@@ -57,16 +57,21 @@ def apply_faults(reply: Reply, faults: Iterable[Fault], anatomy: Anatomy | None)
 
 
 def apply_in_pieces(
-    reply: Reply, faults: Iterable[Fault], anatomy: Anatomy | None
+    reply: Reply,
+    faults: Iterable[Fault],
+    anatomy: Anatomy | None,
+    *,
+    known: KnownEvents | None = None,
 ) -> Pieces[Reply]:
     """Return `reply` with `faults`, in which the errors are those of a stream, with pauses: to read
-    10,000 events takes 100 ms. `anatomy` is None if the reply has no words of a model.
+    10,000 events takes 100 ms, unless they are `known`. `anatomy` is None if the reply has no words
+    of a model.
 
     Raises:
         NoSuchPlaceError: the reply does not have the place of a fault.
     """
     reply = replace(reply, steps=tuple(reply.steps))
-    body = _Body(reply, anatomy)
+    body = _Body(reply, anatomy, known)
     placed: list[tuple[Cut, Fault]] = []
     interruptions: list[Interruption] = []
     ending = reply.ending
@@ -166,7 +171,7 @@ class _Rebuilt:
 class _Body:
     """The body of a reply, which may be cut between its bytes."""
 
-    def __init__(self, reply: Reply, anatomy: Anatomy | None) -> None:
+    def __init__(self, reply: Reply, anatomy: Anatomy | None, known: KnownEvents | None) -> None:
         steps = reply.steps
         assert isinstance(steps, tuple)
         if not reply.streamed:
@@ -176,7 +181,7 @@ class _Body:
         self.steps: tuple[Step, ...] = steps
         self.end = Cut(len(steps))
         self._streamed = reply.streamed
-        self.places = Places(steps, anatomy, streamed=reply.streamed)
+        self.places = Places(steps, anatomy, streamed=reply.streamed, known=known)
         self._anatomy = anatomy
         self._first: Any = None
         """The first event of a stream, when it is read."""

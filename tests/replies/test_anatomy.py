@@ -14,9 +14,11 @@ from mockllm.providers.openai.chat.anatomy import ANATOMY
 from mockllm.replies.anatomy import (
     MAX_SEARCHES,
     NO_EVENT,
+    PER_EVENT,
     PIECE,
     Event,
     Joined,
+    KnownEvents,
     SaidMember,
     StreamReading,
     entries_of,
@@ -65,6 +67,39 @@ def test_an_event_is_read_once() -> None:
 
     assert [finish(events.read(1)), finish(events.read(1))] == [(NO_EVENT, 0)] * 2
     assert (read, len(events)) == ([1], 3)
+
+
+def test_events_of_steps_that_are_shared_are_known_to_the_third_reading() -> None:
+    """A stream of 10,000 events was read for each request."""
+    read: list[Any] = []
+
+    def note(value: Any) -> Event:
+        read.append(value)
+        return Event(text="word " * value)
+
+    steps = tuple(Step((b"data: %d\n\n" % number,)) for number in range(3))
+    known, reader = KnownEvents(), ANATOMY._replace(read_event=note)
+
+    def sizes(steps: tuple[Step, ...]) -> list[int]:
+        events = StreamReading(steps, reader, known=known)
+        found = [finish(events.read(number)) for number in range(3)]
+        return [size for event, size in found if bool(event.text) is (size > 0)]
+
+    assert [sizes(steps) for _ in range(4)] == [[0, 5, 10]] * 4
+    assert read == [0, 1, 2] * 2
+    equal = tuple(Step(step.pieces) for step in steps)
+    assert sizes((equal[0], steps[1], equal[2])) == [0, 5, 10]
+    assert read == [*[0, 1, 2] * 2, 0, 2]
+
+
+def test_no_more_events_are_known_than_have_room() -> None:
+    steps = [Step((b"data: %d\n\n" % number,)) for number in range(100)]
+    known = KnownEvents(5 * (steps[0].size + PER_EVENT))
+
+    for step in (*steps, *steps):
+        known.offer(step, NO_EVENT, 7)
+
+    assert 0 < sum(known.get(step) == (NO_EVENT, 7) for step in steps) <= 5
 
 
 def chat(*contents: Any) -> bytes:

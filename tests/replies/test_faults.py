@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import PAUSE, Ending, EndingKind, Reply, Step
-from mockllm.pieces import Pieces
+from mockllm.pieces import Pieces, finish
 from mockllm.prompt import NOT_STREAMED, STREAMED
 from mockllm.providers.api import API
 from mockllm.providers.reply import NeutralCall, NeutralReply
 from mockllm.replies import anatomy
-from mockllm.replies.anatomy import PIECE, Anatomy, parse_event
+from mockllm.replies.anatomy import PIECE, Anatomy, KnownEvents, parse_event
 from mockllm.replies.fault_places import FaultPlace, NoSuchPlaceError
 from mockllm.replies.faults import Fault, apply_faults, apply_in_pieces
 from mockllm.wire import jsontext, placeholders
@@ -129,6 +129,26 @@ def test_a_long_stream_is_read_and_cut_with_pauses(
     assert number >= len(tuple(reply.steps))
     assert max((after - before for before, after in pairwise([0, *at_once])), default=0) <= 1
     assert broken == apply_faults(reply, [Fault(place, CUT)], anatomy_of(api))
+
+
+@in_every_api
+@pytest.mark.parametrize("place", ANYWHERE, ids=lambda place: f"{place.word} {place.total}")
+def test_a_stream_whose_events_are_known_is_cut_at_the_same_place(
+    api: API, place: FaultPlace
+) -> None:
+    said = NeutralReply(text="word " * 1_000, calls=(NeutralCall("f", json.dumps(["a"] * 999)),))
+    reply = rendered(api, said, stream=True)
+    reply = replace(reply, steps=tuple(reply.steps))
+    known = KnownEvents()
+
+    found = [
+        finish(apply_in_pieces(reply, [Fault(place, CUT)], anatomy_of(api), known=known))
+        for _ in range(3)
+    ]
+
+    assert found == [apply_faults(reply, [Fault(place, CUT)], anatomy_of(api))] * 3
+    shared = [step for step in reply.steps if known.get(step) is not None]
+    assert shared or place.word == "bytes"
 
 
 def at_each(pieces: Pieces[Reply], act: Callable[[], None]) -> Pieces[Reply]:
