@@ -13,12 +13,14 @@ from typing import Any
 
 from mockllm.matching import readings
 from mockllm.matching.expressions import (
+    MAX_FILTERED,
     DividedFilter,
     Matches,
     expression_filter,
     is_too_large,
 )
 from mockllm.matching.lookups import (
+    MAX_SHORT,
     BodyTexts,
     BodyValues,
     DividedLookUp,
@@ -231,7 +233,8 @@ class Expressions(Family):
 
     def look_up(self, keys: Sequence[Matches]) -> LookUp:
         may_match = DividedFilter(keys)
-        return TextLookUp(self.read, may_match.at_once, may_match, max_short=0)
+        max_short = MAX_SHORT if len(keys) <= MAX_FILTERED else 0
+        return TextLookUp(self.read, may_match.at_once, may_match, max_short=max_short)
 
     def slowness(self, key: Matches) -> str:
         if expression_filter([key])(""):
