@@ -140,8 +140,8 @@ class Serving:
         if transport.ended:
             protocol.connection_lost(None)
             self.connections[place] = self.connections[-1]
-            protocol = self.connect()
-            self.connections[place] = self.connections.pop()
+            self.connect()
+            protocol, transport = self.connections[place] = self.connections.pop()
         protocol.data_received(data)
         while protocol.phase is Phase.ANSWERING and not transport.ended:
             await checkpoint()
