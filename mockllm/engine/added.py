@@ -17,6 +17,7 @@ from mockllm.engine.review.mocks import unserialisable_values
 from mockllm.engine.review.replies import wrong_templates
 from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.errors import ConfigError, Place, Problem, Severity
+from mockllm.matching.index import RuleIndex, count_look_ups
 from mockllm.matching.rule import Rule
 from mockllm.providers import APIS
 from mockllm.wire.chunking import Chunk
@@ -28,12 +29,19 @@ FIRST_INDEX = 1 << 40
 later ones are above it or, if they come before the others, below."""
 
 
+MAX_LOOK_UPS = 200
+"""Alternatives of a condition, such as the texts of an ``any_of``, up to which a mock is indexed
+with others: 20,000 of them take 100 ms."""
+
+
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """An added mock in one API."""
 
     rule: Rule
     source: MockSource | ScriptedSource
+    index: RuleIndex | None = None
+    """The index of the rule alone, if that takes long to build."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,11 @@ class AddedMock:
         return index_of(self.number, is_first=self.is_first)
 
     @property
+    def is_large(self) -> bool:
+        """True if it is indexed already, which takes long."""
+        return any(each.index is not None for each in self.by_api.values())
+
+    @property
     def has_state(self) -> bool:
         """True if it has several answers."""
         return any(isinstance(each.source, ScriptedSource) for each in self.by_api.values())
@@ -89,7 +102,7 @@ class AddedMock:
             return self
         place = Place(field=LIST, position=position, name=self.place.name)
         by_api = {
-            api: replace(each, rule=replace(each.rule, label=place))
+            api: replace(each, rule=replace(each.rule, label=place), index=None)
             for api, each in self.by_api.items()
         }
         warnings = tuple(
@@ -153,7 +166,8 @@ def compile_added(
         if rule is not None and NEVER not in rule.predicates:
             key = Place(field=LIST, position=number, name=mock.name)
             source = set_paces(source_of(api, mock, chunk, _id_of(number)), mock, key, pace)
-            by_api[api.name] = Compiled(rule, source)
+            index_alone = RuleIndex((rule,)) if count_look_ups(rule) > MAX_LOOK_UPS else None
+            by_api[api.name] = Compiled(rule, source, index_alone)
     if not problems and not by_api:
         problems.append(Problem(place.at("match"), "no request to any API can meet it"))
     warnings = _warnings(problems, strict=strict)

@@ -99,7 +99,8 @@ class Blocks:
         others, in order."""
         indices = [added.index for added in mocks]
         last = self._blocks[-1].mocks[-1].index if self._blocks else -1
-        if len(mocks) <= MIN_BLOCK or not all(map(lt, [last, *indices], indices)):
+        is_in_order = all(map(lt, [last, *indices], indices))
+        if len(mocks) <= MIN_BLOCK or not is_in_order or any(each.is_large for each in mocks):
             for added in mocks:
                 self.add(added)
             return
@@ -186,7 +187,7 @@ class _Block:
 
     def __init__(self, mocks: tuple[AddedMock, ...]) -> None:
         self.mocks = mocks
-        self.weight = sum(SLOW_WEIGHT if each.is_slow else 1 for each in mocks)
+        self.weight = sum(map(_weight_of, mocks))
         self.parts: dict[str, Part | None] = {}
         """Those of each API, as far as they can be searched; None if there are none."""
         self._begun: dict[str, Pieces[Part | None]] = {}
@@ -218,7 +219,10 @@ def _part_of(mocks: Sequence[AddedMock], api: str) -> Pieces[Part | None]:
     answering = [each for each in mocks if api in each.by_api]
     if not answering:
         return None
-    index = yield from RuleIndex.in_pieces([each.by_api[api].rule for each in answering], effort)
+    index = answering[0].by_api[api].index if len(answering) == 1 else None
+    if index is None:
+        rules = [each.by_api[api].rule for each in answering]
+        index = yield from RuleIndex.in_pieces(rules, effort)
     sources: dict[int, MockSource | ScriptedSource] = {}
     has_failure = has_looking_back = False
     for each in answering:
@@ -229,6 +233,12 @@ def _part_of(mocks: Sequence[AddedMock], api: str) -> Pieces[Part | None]:
             yield False
     mocks_of = tuple(each.mock for each in answering)
     return Part(mocks_of, index, sources, has_failure, has_looking_back)
+
+
+def _weight_of(added: AddedMock) -> int:
+    if added.is_large:
+        return MAX_BLOCK  # it is alone
+    return SLOW_WEIGHT if added.is_slow else 1
 
 
 def _are_joined(beside: _Block, changed: _Block) -> bool:

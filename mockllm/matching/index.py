@@ -248,6 +248,13 @@ def largest_quick(indices: Sequence[RuleIndex], largest: int) -> int:
     return bisect_left(range(1 + largest), True, key=takes_long) - 1
 
 
+def count_look_ups(rule: Rule) -> int:
+    """Return the number of keys by which a rule may be looked up: those of one of its conditions,
+    the most."""
+    homes = map(home_of, rule.predicates)
+    return max((len(home.keys) for home in homes if home is not None), default=0)
+
+
 def is_reusable(candidates: Sequence[Rule]) -> bool:
     """Return True if an equal request always has the same match: neither the rule that answers nor
     any earlier one that matches has state. Such a rule is the only candidate."""

@@ -285,3 +285,27 @@ def test_the_mocks_of_a_session_that_ends_are_let_go_of_in_parts() -> None:
 
     assert [len(part) for part in parts] == [50] * 4
     assert observed.app.views.count == 0
+
+
+def test_a_mock_with_many_alternatives_is_indexed_when_it_is_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = [f"text {number}" for number in range(300)]
+    large = compile_added({"user": texts, "reply": "x"}, 20)
+    mocks = [*(plain(number) for number in range(20)), large, plain(21)]
+    one, other = Blocks(), Blocks()
+    one.add_all(mocks)
+    for each in mocks:
+        other.add(each)
+    counts = count_indexed(monkeypatch)
+
+    for known in (one, other):
+        index = index_of(known)
+        assert index.rules == tuple(rules_of(mocks))
+        asked = ask_chat([{"role": "user", "content": "text 299"}])
+        assert index.find(asked, {}) is large.by_api[CHAT].rule
+        assert (large,) in known.runs()
+    assert sum(counts) == 2 * 21
+    moved = large.at_position(7)
+    assert not moved.is_large
+    assert moved.by_api[CHAT].rule.label == "added[7]"
