@@ -7,6 +7,7 @@ filled in, and completing an answer in pieces gives the same.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from mockllm.wire.json_encoding import takes_long
@@ -54,6 +55,22 @@ def _count_parts(value: Any) -> int:
                 break
             number += sum(map(_count_parts, parts))
     return number
+
+
+def long_lists(value: Any) -> list[list[Any]]:
+    """The lists of very many parts in an answer, or in one of its parts."""
+    if not isinstance(value, dict):
+        return []
+    found = long_lists(value.get("message"))
+    for name in _LISTS:
+        parts = value.get(name)
+        if not isinstance(parts, list):
+            continue
+        if is_long(parts):
+            found.append(parts)
+        else:
+            found += chain.from_iterable(map(long_lists, parts))
+    return found
 
 
 def is_long(parts: Any) -> bool:

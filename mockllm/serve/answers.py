@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+from mockllm.engine.beforehand import parts_of
 from mockllm.engine.decision import Admission, Decision, Delivery, End, Match, Outcome
 from mockllm.engine.limiting import ALL, NOTHING, Sent
 from mockllm.errors import ClientError
@@ -135,6 +136,8 @@ class Answers:
                 measured.end(status or decision.reply.status, end, begun, spent, sent)
             delivery = Delivery(decided, first, spent, end, started, player.gate, status)
             self._service.observe(request, decision, delivery)
+            for parts in parts_of(decision.match.answer):
+                self._service.turns.let_go_of_many(parts)
 
         return ended
 

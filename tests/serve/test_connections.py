@@ -15,6 +15,7 @@ from mockllm.engine.decision import Exchange, Trouble
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.serve.connections import MAX_CHECKED, Service
+from mockllm.serve.turns import Turns
 from tests.support.apps import LoneApp
 from tests.support.http.answers import read_answers
 from tests.support.http.messages import get, post
@@ -192,3 +193,28 @@ async def test_no_connection_is_checked_once_the_checks_have_stopped() -> None:
     await asyncio.sleep(0)
 
     assert sum(each.checks for each in connections) == MAX_CHECKED
+
+
+# --- Answers with very many parts -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("text", "let_go"), [({"template": "b"}, [1_000, 1_000]), ("b", [])])
+async def test_the_parts_of_an_answer_to_one_request_are_let_go_of_little_by_little(
+    text: object, let_go: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[int] = []
+
+    def note(turns: Turns, entries: list[object]) -> None:
+        noted.append(len(entries))
+        let_go_of_many(turns, entries)
+
+    let_go_of_many = Turns.let_go_of_many
+    monkeypatch.setattr(Turns, "let_go_of_many", note)
+    reply = {"text": text, "tool_calls": [{"name": "f"}] * 1_000}
+    mocks = [{"match": {"user": "a"}, "reply": reply}]
+
+    async with running(LoneApp(Engine(load(Config.from_dict({"mocks": mocks}))))) as server:
+        answer = await server.client.chat.completions.create(**chat_request("a"))
+
+    assert len(answer.choices[0].message.tool_calls or ()) == 1_000
+    assert noted == let_go
