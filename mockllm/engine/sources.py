@@ -30,6 +30,7 @@ from mockllm.providers.speech import count_tokens, speak, speak_events
 from mockllm.state.choosing import Candidate
 from mockllm.wire import json_encoding, sse, tokens
 from mockllm.wire.chunking import Chunk
+from mockllm.wire.json_encoding import MAX_TEXT
 
 MAX_REASON = 500  # characters of a reason, which may quote the values of a request
 
@@ -142,7 +143,9 @@ class MadeSource(_Configured):
             custom = self.api.custom_tools(body)
             calls = yield from drain(self.api.spell_calls(reply.calls, custom))
         response = self.api.say(reply, body, calls)
-        return self.fixed._replace(response=response, is_large=is_large(response))
+        texts = (reply.text, reply.reasoning, reply.refusal, reply.json)
+        may_be_large = bool(reply.calls) or sum(len(text or "") for text in texts) > MAX_TEXT
+        return self.fixed._replace(response=response, is_large=may_be_large and is_large(response))
 
 
 @dataclass(frozen=True, slots=True)
