@@ -31,6 +31,7 @@ READINGS: list[Reading] = [
     readings.turns,
     readings.system,
     readings.tools,
+    readings.tool_sets,
     readings.user,
     readings.last_user,
     readings.turn,

@@ -92,7 +92,10 @@ def test_an_index_names_what_its_rules_read_of_a_long_conversation() -> None:
     rules = [compile_rule(CHAT, match, at) for at, match in enumerate(written)]
 
     assert RuleIndex(rules).readings[-3:] == (readings.messages, readings.turns, readings.turn)
-    assert RuleIndex([Rule(0, "", (OffersTool("f"),))]).readings == (readings.tools,)
+    assert RuleIndex([Rule(0, "", (OffersTool("f"),))]).readings == (
+        readings.tools,
+        readings.tool_sets,
+    )
 
 
 def test_rules_with_a_thousand_predicates_in_common_are_indexed() -> None:
