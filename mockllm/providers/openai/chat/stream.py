@@ -24,7 +24,7 @@ from mockllm.providers.openai.chat import deltas
 from mockllm.providers.openai.chat.deltas import are_objects
 from mockllm.wire import jsontext, sse
 from mockllm.wire.chunking import Chunk
-from mockllm.wire.json_encoding import dumps_in_pieces, takes_long
+from mockllm.wire.json_encoding import MAX_TEXT, dumps_in_pieces, takes_long
 from mockllm.wire.placeholders import NOTHING_ECHOED, fill_echoes
 
 Event = dict[str, Any]
@@ -46,7 +46,7 @@ def events(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
     """
     envelope = _envelope(response)
     for choices in _choices(response.get("choices"), chunk):
-        yield _event(envelope | {"choices": choices}, options, is_large=takes_long(choices))
+        yield _event(envelope | {"choices": choices}, options, is_large=_are_large(choices))
     if response.get("moderation") is not None:
         report = {"choices": [], "moderation": response["moderation"]}
         yield _event(envelope | report, options, is_large=takes_long(report))
@@ -57,6 +57,21 @@ def events(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
 def frame(event: Event) -> bytes:
     """One chunk on the wire: ``data: {...}`` and a blank line."""
     return sse.frame(event)
+
+
+def _are_large(choices: Any) -> bool:
+    """True if the choices of a chunk take long to encode. Those of most have a short text, and no
+    member but their own four."""
+    entry = choices[0] if isinstance(choices, list) and len(choices) == 1 else None
+    if type(entry) is dict and len(entry) == 4 and entry.get("logprobs") is None:
+        delta = entry.get("delta")
+        if type(delta) is dict and all(map(_is_short, delta.values())):
+            return False
+    return takes_long(choices)
+
+
+def _is_short(value: Any) -> bool:
+    return value is None or (type(value) is str and len(value) <= MAX_TEXT)
 
 
 class LargeEvent(Event):
