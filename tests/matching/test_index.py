@@ -61,7 +61,7 @@ def test_the_index_finds_what_the_specification_finds(kind: str, data: st.DataOb
 def test_mocks_of_every_kind_are_found_in_one_table(kind: str, data: st.DataObject) -> None:
     """Even the few rules of a test are looked up rather than checked one by one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mockllm.matching.index.MAX_CHECKED", 0)
+        patch.setattr("mockllm.matching.nodes.MAX_CHECKED", 0)
         patch.setattr("mockllm.matching.substrings.MAX_WITHOUT_AUTOMATON", 1)
         patch.setattr("mockllm.matching.substrings.MAX_AT_ONCE", 1)
         patch.setattr("mockllm.matching.lookups.MAX_SHORT", 0)
