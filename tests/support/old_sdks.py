@@ -80,10 +80,10 @@ _TESTS: tuple[tuple[tuple[str, str], str, tuple[str, ...]], ...] = (
         _TYPOS,
         (
             "tests/engine/test_json_schema.py::test_typos_are_not_valid",
-            "tests/engine/test_review.py::test_a_misspelt_member_of_a_match_is_a_warning",
-            "tests/engine/test_review.py::test_a_response_that_the_sdk_rejects_is_a_warning",
-            "tests/engine/test_review.py::test_events_are_confirmed_as_responses_are",
-            "tests/engine/test_review.py::test_members_that_become_events_are_not_unknown",
+            "tests/engine/review/test_mocks.py::test_a_misspelt_member_of_a_match_is_a_warning",
+            "tests/engine/review/test_mocks.py::test_a_response_that_the_sdk_rejects_is_a_warning",
+            "tests/engine/review/test_mocks.py::test_events_are_confirmed_as_responses_are",
+            "tests/engine/review/test_mocks.py::test_members_that_become_events_are_not_unknown",
             f"{_CHAT}/test_sdk.py::test_the_original_readmes_answer_has_findings",
             *_each(
                 "tests/providers/test_sdk_mocks.py::"
@@ -161,7 +161,7 @@ _TESTS: tuple[tuple[tuple[str, str], str, tuple[str, ...]], ...] = (
         ANTHROPIC,
         _OPTIONAL,
         _each(
-            "tests/engine/test_impossible.py::test_a_message_that_every_request_is_refused_with",
+            "tests/engine/review/test_impossible.py::test_a_message_that_every_request_is_refused_with",
             ("anthropic-match4-message.content",),
         ),
     ),
