@@ -98,8 +98,10 @@ def _in_api(api: API, condition: Predicate) -> str | None:
                 return f"match.api does not name this API, {api.word!r}"
             reasons = [find_reason(api, [each]) for each in conditions]
             return None if None in reasons else reasons[0]
-        case Not(AllOf(())):
+        case Not(AllOf(()), "{}"):
             return "an empty 'not' holds for no request; leave it out"
+        case Not(AllOf(()), words):
+            return f"what 'not' excludes always holds: {words}"
         case ResultIs(error=True) if not api.reports_failed_tools:
             return f"a request of {api.title} does not tell that a tool failed"
     impossible = next(filter(None, map(_impossible_text, _texts_of(condition))), None)

@@ -207,6 +207,18 @@ def test_words_that_embeddings_have_are_none() -> None:
     assert warned("openai_embeddings", match) == []
 
 
+def test_a_negated_list_of_every_api_is_not_called_empty() -> None:
+    every = {"api": ["chat", "responses", "messages"]}
+
+    assert warned("mocks", {"not": every}) == [
+        (
+            "mocks[0]: match: can never match: what 'not' excludes always holds: "
+            '{"api":["chat","responses","messages"]}'
+        )
+    ]
+    assert warned("mocks", {"not": {"api": ["chat", "messages"]}}) == []
+
+
 def test_a_mock_of_every_api_that_names_embeddings_only_is_told_where_to_go() -> None:
     assert warned("mocks", {"api": "embeddings"}) == [
         (
