@@ -41,7 +41,7 @@ _MATCHES: tuple[type[ConfigObject], ...] = (
 )
 _MATCH_KEYS = frozenset(key for model in _MATCHES for key in keys_of(model))
 _MOCK_KEYS = frozenset(key for model in MOCK_FIELDS.values() for key in keys_of(model)) - {"match"}
-_KNOWN = sorted(_MOCK_KEYS | _MATCH_KEYS | {"match"})
+_KNOWN = sorted((_MOCK_KEYS | _MATCH_KEYS | {"match", "not_"}) - {"not"})
 _OF_ONE_API = frozenset({"response", "message", "input", "match_type", "events"})
 """Keys whose value has the form of one API."""
 

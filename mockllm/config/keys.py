@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from keyword import iskeyword
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,3 +16,9 @@ def keys_of(model: type[BaseModel]) -> dict[str, Any]:
         str(field.validation_alias or name): field.annotation
         for name, field in model.model_fields.items()
     }
+
+
+def keywords_of(model: type[BaseModel]) -> Mapping[str, str]:
+    """Return what is typed in a call of `model` instead of those keys that are words of Python."""
+    names = zip(keys_of(model), model.model_fields, strict=True)
+    return {key: name for key, name in names if iskeyword(key)}

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mockllm.config import foreign_words
-from mockllm.config.keys import keys_of
+from mockllm.config.keys import keys_of, keywords_of
 from mockllm.errors import (
     MAX_DESCRIBED,
     MAX_HINTS,
@@ -81,6 +81,8 @@ _TEXTS = ("models", "system_contains", "tool_names", "any", "api")
 _MATCHES = ("match", "not")
 """The keys of one match, for which authors write a list."""
 
+_AS_IN_A_FILE: Mapping[str, str] = {}
+"""The keywords of an object in a file: its keys."""
 _PERCENTAGE = re.compile(r"(100|[0-9]{1,2}(?:\.[0-9]{1,3})?) ?%", re.ASCII)
 _QUOTED = re.compile(r"'([^']*)'")  # a value that pydantic expects
 
@@ -93,13 +95,26 @@ def contradiction(message: str, *at: int | str, needs: str = "") -> PydanticCust
     return PydanticCustomError(CONTRADICTION, "{message}", context)
 
 
-def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[Problem]:
+def problems_of_call(error: ValidationError, root: Model, written: Any) -> list[Problem]:
+    """Return the problems of a call of `root` in Python with these keywords. What is told of its
+    own keys names them as they can be typed there."""
+    return problems(error, root, written, f"{root.__name__}()", keywords_of(root))
+
+
+def problems(
+    error: ValidationError,
+    root: Model,
+    data: Any,
+    file: str,
+    keywords: Mapping[str, str] = _AS_IN_A_FILE,
+) -> list[Problem]:
     """Return a problem for each mistake that `error` found in `data`, validated as `root`: for the
     first `MAX_DESCRIBED` of a mock, and one that counts its others. If a required key is misspelt,
-    only the misspelling is reported, not the missing key."""
+    only the misspelling is reported, not the missing key. `keywords` are written instead of keys
+    of `root` itself."""
     details = error.errors(include_url=False, include_context=True)
     unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
-    guessed = {at: _meant_key(root, at) for at in unknown[:MAX_HINTS]}
+    guessed = {at: _meant_key(root, at, _own(at, keywords)) for at in unknown[:MAX_HINTS]}
     meant = {(*at[:-1], key) for at, key in guessed.items()}
     counts: Counter[Location] = Counter()  # of mocks, and of what is in none
     told: set[Location] = set()
@@ -114,7 +129,8 @@ def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[
         alone = _alone(detail["loc"], data)
         if alone is None:
             place = place_of(_location(detail), data, file)
-            found.append(Problem(place, _describe(root, detail, guessed)))
+            own = _own(detail["loc"], keywords)
+            found.append(Problem(place, _describe(root, detail, guessed, own)))
         elif alone[0] not in told:
             told.add(alone[0])
             message = f"expected a list, found one {alone[1]}; write [{alone[1]}(...)]"
@@ -191,16 +207,36 @@ def _location(detail: ErrorDetails) -> Location:
     return (*detail["loc"], *detail.get("ctx", {}).get("at", ()))
 
 
-def _describe(root: Model, detail: ErrorDetails, guessed: Mapping[Location, str | None]) -> str:
+def _own(location: Location, keywords: Mapping[str, str]) -> Mapping[str, str]:
+    """Return `keywords` for a mistake in the object itself or at one of its keys; none deeper in
+    it, where there may be the keys of a file."""
+    return keywords if len(location) <= 1 else _AS_IN_A_FILE
+
+
+def _with_keywords(message: str, keywords: Mapping[str, str]) -> str:
+    """Return a message about keys with these keywords in their place."""
+    for key, keyword in keywords.items():
+        message = message.replace(f"{key!r}", f"{keyword!r}")
+    return message
+
+
+def _describe(
+    root: Model,
+    detail: ErrorDetails,
+    guessed: Mapping[Location, str | None],
+    keywords: Mapping[str, str],
+) -> str:
     """Describe a mistake. The meaning of unknown keys is `guessed`, by their locations."""
     kind, location = detail["type"], detail["loc"]
+    if kind == CONTRADICTION:
+        return _with_keywords(detail["msg"], keywords)
     if kind in _COMPLETE:
         return detail["msg"]
     if kind in TOO_DEEP:
         return "nested too deeply"
     if kind == "extra_forbidden":
         model, key = _model_at(root, location), str(location[-1])
-        return _describe_unknown(model, key, guessed.get(location))
+        return _describe_unknown(model, key, guessed.get(location), keywords)
     return f"{_expected(detail)}, found {_found(detail)}{_remedy(detail)}"
 
 
@@ -370,14 +406,17 @@ def _show_step(step: int | str) -> str:
     return f".{step}" if step.isprintable() and len(step) <= MAX_QUOTE else f"[{quote(step)}]"
 
 
-def _describe_unknown(model: Model, key: str, meant: str | None) -> str:
+def _describe_unknown(
+    model: Model, key: str, meant: str | None, keywords: Mapping[str, str]
+) -> str:
     """Describe a key that objects of the type `model` do not have; `meant` is one that they do."""
     foreign = foreign_words.find(model, key)
     if foreign is not None:
-        return foreign.message
-    known = ", ".join(sorted(keys_of(model)))
+        return _with_keywords(foreign.message, keywords)
+    known = ", ".join(sorted(keywords.get(each, each) for each in keys_of(model)))
     expected = f"one of {known}" if known else "no key"
-    return f"unknown key, expected {expected}{did_you_mean(meant)}"
+    hint = did_you_mean(keywords.get(meant, meant) if meant else None)
+    return f"unknown key, expected {expected}{hint}"
 
 
 def _model_at(root: Model, location: Location) -> Model:
@@ -413,9 +452,12 @@ def _model_in(annotation: Any) -> Model | None:
     return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
-def _meant_key(root: Model, location: Location) -> str | None:
+def _meant_key(root: Model, location: Location, keywords: Mapping[str, str]) -> str | None:
+    """Return the key that is meant by an unknown one, or by one that resembles its keyword."""
     model, key = _model_at(root, location), str(location[-1])
     foreign = foreign_words.find(model, key)
     if foreign is not None:
         return foreign.meant
-    return closest(key, keys_of(model)) or foreign_words.resembled(model, key)
+    keys = {keyword: own for own, keyword in keywords.items()}
+    meant = closest(key, (*keys_of(model), *keys)) or foreign_words.resembled(model, key)
+    return keys.get(meant, meant) if meant else None

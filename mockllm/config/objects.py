@@ -21,7 +21,7 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from mockllm.config.mistakes import problems
+from mockllm.config.mistakes import problems_of_call
 from mockllm.config.values import without_own_keys
 from mockllm.errors import ConfigError
 
@@ -54,8 +54,7 @@ class ConfigObject(BaseModel):
         try:
             super().__init__(**written)
         except ValidationError as exc:
-            model = type(self)
-            found = problems(exc, model, written, f"{model.__name__}()")
+            found = problems_of_call(exc, type(self), written)
             raise ConfigError(tuple(found)) from None  # whose texts are for who wrote the model
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # not to be called for each object in a file

@@ -90,6 +90,7 @@ def test_a_match_may_be_an_object() -> None:
             {"zzzzz": "a"},
             "add(): unknown key 'zzzzz', expected the keys of a mock and of its match",
         ),
+        ({"nott": {}}, "did you mean 'not_'?"),
         ({"times": 2}, "add(): unknown key 'times': write it into an entry of 'sequence' or 'fi"),
         ({"prompt": "a"}, "add(): unknown key 'prompt': a word of the vendors' formats; write 'us"),
         (

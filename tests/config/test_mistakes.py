@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mockllm import Config, ConfigError, Error, Match, Reply, ToolCall
+from mockllm import Config, ConfigError, Error, Match, OpenAIRequestMatch, Reply, ToolCall, Traffic
+from mockllm.config.fault import Position
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import MOCK_FIELDS, Mock
 from mockllm.config.values import MAX_NESTING
@@ -271,6 +272,56 @@ def test_an_object_in_a_wrong_place_is_named(written: Any, expected: str) -> Non
         written()
 
     assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "written", "expected"),
+    [
+        (
+            Error,
+            {"as_": "overloaded"},
+            (
+                "as_: unknown key, expected one of body, content_type, force, headers, message, "
+                "retry_after, status, word; did you mean 'word'?"
+            ),
+        ),
+        (Error, {"wrod": "overloaded"}, "did you mean 'word'?"),
+        (
+            Error,
+            {"type": "overloaded"},
+            "type: a word of the vendors' formats; write 'word' instead",
+        ),
+        (Error, {}, "Error(): expected 'word' or 'status', found neither"),
+        (
+            Error,
+            {"word": "timeout", "status": 500},
+            "status: expected either 'word' or 'status', found both: 'timeout' has its own status",
+        ),
+        (Error, {"word": "as"}, "Error(): word: expected 'bad_request', "),
+        (Error, {"word": "as"}, " or 'overloaded', found 'as'"),
+        (Match, {"nott": {}}, ", model, not_, schema, "),
+        (Match, {"nott": {}}, "did you mean 'not_'?"),
+        (Match, {"not_": {"usr": "a"}}, "Match(): not_.usr: unknown key, "),
+        (Match, {"all_of": [{"nott": {}}]}, "did you mean 'not'?"),
+        (OpenAIRequestMatch, {"nott": {}}, "did you mean 'not_'?"),
+        (Traffic, {"form": "1m"}, "did you mean 'from_'?"),
+        (Traffic, {"start": "1m"}, "start: write 'from_' instead"),
+        (Position, {"byte": 1}, "did you mean 'bytes'?"),
+    ],
+)
+def test_a_mistake_in_python_is_told_with_the_keyword_that_can_be_typed(
+    model: Any, written: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        model(**written)
+
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["as_", "word"])
+def test_a_dict_within_an_object_of_python_has_the_keys_of_a_file(key: str) -> None:
+    with pytest.raises(ConfigError, match="'as'"):
+        Mock(error={key: "overloaded"})
 
 
 def anything(value: object) -> Any:
