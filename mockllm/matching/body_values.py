@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Self
@@ -18,7 +18,7 @@ from mockllm.matching.effort import PER_CHARACTER, PER_TEXT, Effort
 from mockllm.matching.json_path import MAX_LEVELS, MAX_NODES, Path
 from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
 from mockllm.matching.readings import Folded
-from mockllm.matching.text_tests import TextTest, passes_in_pieces
+from mockllm.matching.text_tests import TextTest, Verdict, explain_cut, passes_in_pieces
 from mockllm.matching.texts import MAX_QUOTE
 from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
@@ -65,18 +65,23 @@ class ValueTest(ABC):
     __slots__ = ()
 
     @abstractmethod
-    def passes(self, value: Any) -> bool:
-        """Return True if `value` passes."""
+    def passes(self, value: Any) -> Verdict:
+        """Return True if `value` passes, None if that is not decided."""
 
     @abstractmethod
     def __str__(self) -> str:
         """Describe the values that pass."""
 
-    def passes_in_pieces(self, value: Any, folded: Folded, effort: Effort) -> Pieces[bool]:
+    def passes_in_pieces(self, value: Any, folded: Folded, effort: Effort) -> Pieces[Verdict]:
         """Do what `passes` does, with pauses."""
         if effort.is_much(self.effort(value)):
             yield False
         return self.passes(value)
+
+    def explain_cut(self, values: Sequence[Any]) -> str:
+        """Return the sentence, behind a semicolon, that not all of one of `values` is looked at;
+        empty if it is."""
+        return ""
 
     def hint(self, value: Any) -> str:
         """Return what `value`, which does not pass, lacks, or a remedy; else the empty string."""
@@ -140,10 +145,13 @@ class ValueText(ValueTest):
 
     test: TextTest
 
-    def passes(self, value: Any) -> bool:
+    def passes(self, value: Any) -> Verdict:
         return isinstance(value, str) and self.test.passes(value)
 
-    def passes_in_pieces(self, value: Any, folded: Folded, effort: Effort) -> Pieces[bool]:
+    def explain_cut(self, values: Sequence[Any]) -> str:
+        return explain_cut(self.test, (len(value) for value in values if isinstance(value, str)))
+
+    def passes_in_pieces(self, value: Any, folded: Folded, effort: Effort) -> Pieces[Verdict]:
         if not isinstance(value, str):
             return False
         return (yield from passes_in_pieces(self.test, (value,), folded, effort))
@@ -191,20 +199,34 @@ class _Several(ValueTest):
     def effort(self, value: Any) -> int:
         return sum(test.effort(value) for test in self.tests)
 
+    def explain_cut(self, values: Sequence[Any]) -> str:
+        return next(filter(None, (test.explain_cut(values) for test in self.tests)), "")
+
 
 class AnyValue(_Several):
     """The value passes one of `tests`."""
 
     __slots__ = ()
 
-    def passes(self, value: Any) -> bool:
-        return any(test.passes(value) for test in self.tests)
-
-    def passes_in_pieces(self, value: Any, folded: Folded, effort: Effort) -> Pieces[bool]:
+    def passes(self, value: Any) -> Verdict:
+        verdict: Verdict = False
         for test in self.tests:
-            if (yield from test.passes_in_pieces(value, folded, effort)):
+            passed = test.passes(value)
+            if passed:
                 return True
-        return False
+            if passed is None:
+                verdict = None
+        return verdict
+
+    def passes_in_pieces(self, value: Any, folded: Folded, effort: Effort) -> Pieces[Verdict]:
+        verdict: Verdict = False
+        for test in self.tests:
+            passed = yield from test.passes_in_pieces(value, folded, effort)
+            if passed:
+                return True
+            if passed is None:
+                verdict = None
+        return verdict
 
     def hint(self, value: Any) -> str:
         return next(filter(None, (test.hint(value) for test in self.tests)), "")
@@ -218,14 +240,25 @@ class AllValues(_Several):
 
     __slots__ = ()
 
-    def passes(self, value: Any) -> bool:
-        return all(test.passes(value) for test in self.tests)
-
-    def passes_in_pieces(self, value: Any, folded: Folded, effort: Effort) -> Pieces[bool]:
+    def passes(self, value: Any) -> Verdict:
+        verdict: Verdict = True
         for test in self.tests:
-            if not (yield from test.passes_in_pieces(value, folded, effort)):
+            passed = test.passes(value)
+            if passed is None:
+                verdict = None
+            elif not passed:
                 return False
-        return True
+        return verdict
+
+    def passes_in_pieces(self, value: Any, folded: Folded, effort: Effort) -> Pieces[Verdict]:
+        verdict: Verdict = True
+        for test in self.tests:
+            passed = yield from test.passes_in_pieces(value, folded, effort)
+            if passed is None:
+                verdict = None
+            elif not passed:
+                return False
+        return verdict
 
     def hint(self, value: Any) -> str:
         return next((test.hint(value) for test in self.tests if not test.passes(value)), "")
@@ -266,10 +299,25 @@ class BodyHas(Predicate):
             return Difference(ONLY_REQUEST, self._too_large, undecided=True)
         if self.test is None:
             return Difference(ONLY_REQUEST, partial(self._reason, values)) if values else None
-        known = None if prompt.verdicts is None else prompt.verdicts.get(self)
-        if known or (known is None and any(map(self.test.passes, values))):
+        holds = self._verdict(self.test, prompt, values)
+        if holds:
             return None
+        if holds is None:
+            return Difference(ONLY_REQUEST, partial(self._cut_reason, values), undecided=True)
         return Difference(ONLY_REQUEST, partial(self._reason, values))
+
+    def _verdict(self, test: ValueTest, prompt: Prompt, values: list[Any]) -> Verdict:
+        if prompt.verdicts is not None and self in prompt.verdicts:
+            kept: Verdict = prompt.verdicts[self]
+            return kept
+        holds: Verdict = False
+        for value in values:
+            passed = test.passes(value)
+            if passed:
+                return True
+            if passed is None:
+                holds = None
+        return holds
 
     @property
     def extent(self) -> int:
@@ -286,12 +334,15 @@ class BodyHas(Predicate):
         values, test = self.path.select(prompt), self.test
         if values is None or test is None:
             return
-        holds = False
+        holds: Verdict = False
         folded = prompt.once(Folded)
         for value in values:
-            holds = yield from test.passes_in_pieces(value, folded, effort)
-            if holds:
+            passed = yield from test.passes_in_pieces(value, folded, effort)
+            if passed:
+                holds = True
                 break
+            if passed is None:
+                holds = None
         prompt.keep_verdict(self, holds)
 
     def _too_large(self) -> str:
@@ -308,6 +359,10 @@ class BodyHas(Predicate):
         found = self._beginning(values[0])
         hint = next(filter(None, map(self.test.hint, values[:MAX_HINTED])), "")
         return f"{self.path.text} is {found}, expected {self.test}{hint}"
+
+    def _cut_reason(self, values: list[Any]) -> str:
+        cut = "" if self.test is None else self.test.explain_cut(values)
+        return f"{self._reason(values)}{cut}"
 
     def _beginning(self, value: Any) -> str:
         """The beginning of a value, which may be large."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mockllm.errors import MissingExtraError
 from mockllm.matching.effort import PER_CHARACTER, Effort
-from mockllm.matching.text_tests import Fold, TextTest
+from mockllm.matching.text_tests import Fold, TextTest, Verdict
 from mockllm.matching.texts import quote
 from mockllm.pieces import Pieces
 
@@ -65,7 +65,8 @@ _HINT = "; RE2 has no look-around and no back-references, write another conditio
 @dataclass(frozen=True, slots=True)
 class Matches(TextTest):
     """A part of the text matches a regular expression of RE2 (google-re2: `re2.Regexp`), whose time
-    grows with the length of the text only. Text beyond `most` characters is not looked at."""
+    grows with the length of the text only. Text beyond `most` characters is not looked at, so where
+    there is some and no match before it, nothing is decided."""
 
     expression: str
     ignore_case: bool = False
@@ -95,8 +96,13 @@ class Matches(TextTest):
         instructions = max(PER_CHARACTER, int(self._compiled.programsize))
         return _PER_SEARCH + min(length, self.most) * instructions
 
-    def passes(self, text: str, fold: Fold = str.casefold) -> bool:
-        return self._compiled.search(text[: self.most]) is not None
+    def looked_at(self, length: int) -> int:
+        return self.most if length > self.most else 0
+
+    def passes(self, text: str, fold: Fold = str.casefold) -> Verdict:
+        if self._compiled.search(text[: self.most]) is not None:
+            return True
+        return None if len(text) > self.most else False
 
     def __str__(self) -> str:
         return f"a text that matches the expression {quote(self.expression)}"

@@ -22,7 +22,14 @@ from mockllm.matching.effort import PER_TEXT, Effort
 from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
 from mockllm.matching.readings import UNKNOWN_CHAIN, Reading, Texts
 from mockllm.matching.subjects import ALL_MESSAGES, ALL_RESULTS, Subject
-from mockllm.matching.text_tests import AnyTest, TextTest, passes_in_pieces
+from mockllm.matching.text_tests import (
+    AnyTest,
+    TextTest,
+    Verdict,
+    explain_cut,
+    one_passes,
+    passes_in_pieces,
+)
 from mockllm.matching.texts import quote
 from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt, ToolResult
@@ -67,17 +74,19 @@ class TextIs(Predicate):
         if not found:
             return Difference(WRONG_KIND, partial(self._no_texts, prompt))
         texts, test = prompt.once(reading.tested), self.test
-        if self._is_so(prompt, texts):
+        holds = self._verdict(prompt, texts)
+        if holds:
             return None
+        undecided = holds is None
+        reason = partial(self._reason, texts, undecided)
         if closer_than >= DECIDE:  # 3,000 tests take a second to measure
-            return Difference(RIGHT_KIND, partial(self._reason, texts))
+            return Difference(RIGHT_KIND, reason, undecided=undecided)
         if not reading.on_message:
-            return Difference(
-                ONLY_REQUEST + _likeness(test, texts, prompt), partial(self._reason, texts)
-            )
+            close = ONLY_REQUEST + _likeness(test, texts, prompt)
+            return Difference(close, reason, undecided=undecided)
         above = max(0, closer_than - RIGHT_KIND)
-        close = _closeness(test, texts, above, prompt)
-        return Difference(RIGHT_KIND + close, partial(self._reason, texts))
+        close = RIGHT_KIND + _closeness(test, texts, above, prompt)
+        return Difference(close, reason, undecided=undecided)
 
     def difference_in_pieces(
         self, prompt: Prompt, headers: Headers, effort: Effort, *, closer_than: int = DECIDE
@@ -91,18 +100,18 @@ class TextIs(Predicate):
         if difference is None or not texts:
             return difference
         near = yield from _measure(test, texts, prompt, effort)
-        reason = partial(self._reason_in, texts, near.hint)
+        undecided = difference.undecided
+        reason = partial(self._reason_in, texts, undecided, near.hint)
         if not reading.on_message:
-            return Difference(ONLY_REQUEST + near.likeness, reason)
+            return Difference(ONLY_REQUEST + near.likeness, reason, undecided=undecided)
         close = ALIKE + near.likeness if near.likeness else near.closeness
-        return Difference(RIGHT_KIND + close, reason)
+        return Difference(RIGHT_KIND + close, reason, undecided=undecided)
 
-    def _is_so(self, prompt: Prompt, texts: Texts) -> bool:
-        known: bool | None = None if prompt.verdicts is None else prompt.verdicts.get(self)
-        if known is not None:
-            return known
-        test, fold = self.test, readings.fold_of(prompt)
-        return any(test.passes(text, fold) for text in texts)
+    def _verdict(self, prompt: Prompt, texts: Texts) -> Verdict:
+        if prompt.verdicts is not None and self in prompt.verdicts:
+            kept: Verdict = prompt.verdicts[self]
+            return kept
+        return one_passes(self.test, texts, readings.fold_of(prompt))
 
     @property
     def is_slow(self) -> bool:
@@ -139,14 +148,14 @@ class TextIs(Predicate):
             none = "the last turn has a tool result; 'tool_result' and 'last_user' are for those"
         return f"{none}, expected {self.test}"
 
-    def _reason(self, texts: Texts) -> str:
-        return self._reason_in(
-            texts, next(filter(None, map(self.test.hint, texts[:MAX_HINTED])), "")
-        )
+    def _reason(self, texts: Texts, undecided: bool) -> str:
+        hint = next(filter(None, map(self.test.hint, texts[:MAX_HINTED])), "")
+        return self._reason_in(texts, undecided, hint)
 
-    def _reason_in(self, texts: Texts, hint: str) -> str:
+    def _reason_in(self, texts: Texts, undecided: bool, hint: str) -> str:
         found = quote(texts[0])
-        return f"{self.subject.value.failed} is {found}, expected {self.test}{hint}"
+        cut = explain_cut(self.test, map(len, texts)) if undecided else ""
+        return f"{self.subject.value.failed} is {found}, expected {self.test}{hint}{cut}"
 
 
 def _closeness(test: TextTest, texts: Texts, above: int, prompt: Prompt) -> int:
@@ -211,21 +220,28 @@ class MessageIs(Predicate):
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
-        if self._holds(prompt):
+        holds = self._verdict(prompt)
+        if holds:
             return None
         if prompt.earlier is not None or not prompt.is_known():
             return Difference(ONLY_REQUEST, self._unknown_reason, undecided=True)
+        if holds is None:
+            return Difference(ONLY_REQUEST, partial(self._cut_reason, prompt), undecided=True)
         return Difference(ONLY_REQUEST, lambda: self._reason() + self._hint(prompt))
 
-    def _holds(self, prompt: Prompt) -> bool:
-        known: bool | None = None if prompt.verdicts is None else prompt.verdicts.get(self)
-        if known is not None:
-            return known
+    def _verdict(self, prompt: Prompt) -> Verdict:
+        if prompt.verdicts is not None and self in prompt.verdicts:
+            kept: Verdict = prompt.verdicts[self]
+            return kept
         test, fold = self.test, readings.fold_of(prompt)
-        return any(
-            test is None or any(test.passes(text, fold) for text in texts)
-            for texts in self._texts_of_role(prompt)
-        )
+        verdict: Verdict = False
+        for texts in self._texts_of_role(prompt):
+            passed = True if test is None else one_passes(test, texts, fold)
+            if passed:
+                return True
+            if passed is None:
+                verdict = None
+        return verdict
 
     def _texts_of_role(self, prompt: Prompt) -> Iterator[Texts]:
         """Yield the texts of each message that has the role."""
@@ -245,12 +261,15 @@ class MessageIs(Predicate):
         if self.is_decided(prompt):
             return
         test, folded = self.test, prompt.once(readings.Folded)
-        holds = False
+        holds: Verdict = False
         for message, texts in prompt.once(readings.spoken_texts):
             if self.role is None or message.role == self.role:
-                holds = test is None or (yield from passes_in_pieces(test, texts, folded, effort))
-                if holds:
+                passed = test is None or (yield from passes_in_pieces(test, texts, folded, effort))
+                if passed:
+                    holds = True
                     break
+                if passed is None:
+                    holds = None
             if effort.is_much(PER_TEXT):
                 yield False
         prompt.keep_verdict(self, holds)
@@ -286,6 +305,11 @@ class MessageIs(Predicate):
         texts = chain.from_iterable(each[:MAX_NEAR] for each in self._texts_of_role(prompt))
         return next(filter(None, map(self.test.hint, islice(texts, MAX_HINTED))), "")
 
+    def _cut_reason(self, prompt: Prompt) -> str:
+        lengths = (len(text) for texts in self._texts_of_role(prompt) for text in texts)
+        cut = "" if self.test is None else explain_cut(self.test, lengths)
+        return f"{self._reason()}{self._hint(prompt)}{cut}"
+
     def _unknown_reason(self) -> str:
         return f"{self._reason()} in this request; earlier messages are not in it"
 
@@ -293,7 +317,7 @@ class MessageIs(Predicate):
 class _Found(NamedTuple):
     """What a `ResultIs` has found among the results of the last turn."""
 
-    holds: bool
+    holds: Verdict
     of_call: Sequence[tuple[ToolResult, Texts]]
     """The first results that are right but for their texts, at most `MAX_NEAR`."""
     unnamed: bool
@@ -328,23 +352,23 @@ class ResultIs(Predicate):
         holds, of_call, unnamed = found or self._find(prompt, results)
         if holds:
             return None
-        undecided = unnamed and not prompt.is_known()
+        is_cut = holds is None
+        undecided = is_cut or (unnamed and not prompt.is_known())
         if not of_call:
             result = results[0][0]
-            return Difference(
-                RIGHT_KIND, partial(self._call_reason, prompt, result), undecided=undecided
-            )
+            reason = partial(self._call_reason, prompt, result, is_cut)
+            return Difference(RIGHT_KIND, reason, undecided=undecided)
         assert self.text is not None  # else one of them would be right
         nearest, closest = of_call[0][1], 0
         if closer_than >= DECIDE:
-            reason = partial(self._text_reason, self.text, nearest)
+            reason = partial(self._text_reason, prompt, self.text, nearest, is_cut)
             return Difference(RIGHT_KIND, reason, undecided=undecided)
         above = max(0, closer_than - RIGHT_KIND)
         for _, texts in of_call:
             close = _closeness(self.text, texts, max(above, closest), prompt)
             if close > closest:
                 nearest, closest = texts, close
-        reason = partial(self._text_reason, self.text, nearest)
+        reason = partial(self._text_reason, prompt, self.text, nearest, is_cut)
         return Difference(RIGHT_KIND + closest, reason, undecided=undecided)
 
     @property
@@ -362,22 +386,28 @@ class ResultIs(Predicate):
         weight = 1 if self.text is None else self.text.weight
         return weight * prompt.once(ALL_RESULTS)
 
-    def _is_of_call(self, result: ToolResult) -> bool:
-        """True if `result` is right but for its text."""
-        return (
-            (self.name is None or self.name.passes(result.name))
-            and (self.call_id is None or self.call_id.passes(result.call_id))
-            and (self.error is None or result.error is self.error)
-        )
+    def _is_of_call(self, result: ToolResult) -> Verdict:
+        """True if `result` is right but for its text, None if that is not decided."""
+        if self.error is not None and result.error is not self.error:
+            return False
+        of_name = self.name is None or self.name.passes(result.name)
+        if not of_name and of_name is not None:
+            return False
+        of_id = self.call_id is None or self.call_id.passes(result.call_id)
+        return None if of_id and of_name is None else of_id
 
     def _find(self, prompt: Prompt, results: Sequence[tuple[ToolResult, Texts]]) -> _Found:
         """Compare the results of the last turn, of which there is at least one."""
-        of_call = [each for each in results if self._is_of_call(each[0])]
+        of_call: list[tuple[ToolResult, Texts]] = []
         test, fold = self.text, readings.fold_of(prompt)
-        if test is None:
-            holds = bool(of_call)
-        else:
-            holds = any(test.passes(text, fold) for _, texts in of_call for text in texts)
+        holds: Verdict = False
+        for result, texts in results:
+            is_of_call = self._is_of_call(result)
+            if is_of_call:
+                of_call.append((result, texts))
+            if not holds and is_of_call is not False:
+                passed = True if test is None else one_passes(test, texts, fold)
+                holds = _of_both(is_of_call, passed, otherwise=holds)
         unnamed = not holds and self.name is not None and not all(each.name for each, _ in results)
         return _Found(holds, of_call[:MAX_NEAR], unnamed)
 
@@ -397,13 +427,16 @@ class ResultIs(Predicate):
             return
         test, folded = self.text, prompt.once(readings.Folded)
         near: list[tuple[ToolResult, Texts]] = []
-        holds = unnamed = False
+        holds: Verdict = False
+        unnamed = False
         for result, texts in prompt.once(readings.result_texts):
             unnamed = unnamed or (self.name is not None and not result.name)
-            if self._is_of_call(result):
-                if len(near) < MAX_NEAR:
-                    near.append((result, texts))
-                holds = test is None or (yield from passes_in_pieces(test, texts, folded, effort))
+            is_of_call = self._is_of_call(result)
+            if is_of_call and len(near) < MAX_NEAR:
+                near.append((result, texts))
+            if is_of_call is not False:
+                passed = test is None or (yield from passes_in_pieces(test, texts, folded, effort))
+                holds = _of_both(is_of_call, passed, otherwise=holds)
                 if holds:
                     break
             if effort.is_much(CALL_EFFORT):
@@ -411,7 +444,21 @@ class ResultIs(Predicate):
         prompt.keep_verdict(self, holds)
         prompt.keep_verdict((self,), _Found(holds, near, unnamed))
 
-    def _call_reason(self, prompt: Prompt, result: ToolResult) -> str:
+    def _cut(self, prompt: Prompt) -> str:
+        """Return the sentence that not all of a result is looked at."""
+        results = prompt.once(readings.result_texts)
+        tested = (
+            (self.name, (len(result.name) for result, _ in results)),
+            (self.call_id, (len(result.call_id) for result, _ in results)),
+            (self.text, (len(text) for _, texts in results for text in texts)),
+        )
+        cuts = (explain_cut(test, lengths) for test, lengths in tested if test is not None)
+        return next(filter(None, cuts), "")
+
+    def _call_reason(self, prompt: Prompt, result: ToolResult, is_cut: bool) -> str:
+        return f"{self._of_other_call(prompt, result)}{self._cut(prompt) if is_cut else ''}"
+
+    def _of_other_call(self, prompt: Prompt, result: ToolResult) -> str:
         """Explain why `result` is not right but for its text."""
         if self.name is not None and not self.name.passes(result.name):
             if not result.name:
@@ -423,9 +470,10 @@ class ResultIs(Predicate):
         reason = "the tool succeeded" if self.error else "the tool failed"
         return f"{reason}, expected the opposite"
 
-    def _text_reason(self, test: TextTest, texts: Texts) -> str:
+    def _text_reason(self, prompt: Prompt, test: TextTest, texts: Texts, is_cut: bool) -> str:
         hint = next(filter(None, map(test.hint, texts[:MAX_HINTED])), "")
-        return f"the tool result is {quote(texts[0])}, expected {test}{hint}"
+        cut = self._cut(prompt) if is_cut else ""
+        return f"the tool result is {quote(texts[0])}, expected {test}{hint}{cut}"
 
     def covers(self, later: Predicate) -> bool:
         return (
@@ -435,6 +483,14 @@ class ResultIs(Predicate):
             and _covers(self.name, later.name)
             and _covers(self.call_id, later.call_id)
         )
+
+
+def _of_both(one: Verdict, other: Verdict, *, otherwise: Verdict) -> Verdict:
+    """Return the verdict on a result by those on its call and on its text; `otherwise` if it does
+    not pass."""
+    if one and other:
+        return True
+    return otherwise if one is False or other is False else None
 
 
 def _covers(test: TextTest | None, later: TextTest | None) -> bool:

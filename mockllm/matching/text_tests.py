@@ -27,6 +27,8 @@ from mockllm.matching.readings import Folded
 from mockllm.matching.texts import common_prefix, longest_start_within, quote
 from mockllm.pieces import Pieces, finish
 
+Verdict = bool | None
+"""Whether a test passes; None if that is not decided: only a part of a text is looked at."""
 MAX_HINTED = 128 * 1024  # characters of a text that is searched for a remedy
 Fold = Callable[[str], str]
 """Returns `str.casefold` of a text; one that remembers what it has folded saves time."""
@@ -56,12 +58,17 @@ class TextTest(ABC):
         """Return about how many nanoseconds it takes at most to test a text of this `length`."""
         return PER_TEXT + PER_CHARACTER * length
 
-    @abstractmethod
-    def passes(self, text: str, fold: Fold = str.casefold) -> bool:
-        """Return True if `text` passes."""
+    def looked_at(self, length: int) -> int:
+        """Return how many characters of a text of this `length` are looked at, if not all of them;
+        else 0."""
+        return 0
 
-    def passes_in_pieces(self, text: str, fold: Fold, effort: Effort) -> Pieces[bool]:
-        """Return True if `text`, which is long, passes, with pauses."""
+    @abstractmethod
+    def passes(self, text: str, fold: Fold = str.casefold) -> Verdict:
+        """Return True if `text` passes, None if that is not decided."""
+
+    def passes_in_pieces(self, text: str, fold: Fold, effort: Effort) -> Pieces[Verdict]:
+        """Do what `passes` does for a `text` that is long, with pauses."""
         if effort.is_much(self.effort(len(text))):
             yield False
         return self.passes(text, fold)
@@ -105,24 +112,46 @@ def _covers(test: TextTest, later: TextTest) -> bool:
     return test._covers_one(later)
 
 
+def one_passes(test: TextTest, texts: Iterable[str], fold: Fold = str.casefold) -> Verdict:
+    """Return True if one of `texts` passes, None if none does but that is not decided of all."""
+    verdict: Verdict = False
+    for text in texts:
+        passed = test.passes(text, fold)
+        if passed:
+            return True
+        if passed is None:
+            verdict = None
+    return verdict
+
+
+def explain_cut(test: TextTest, lengths: Iterable[int]) -> str:
+    """Return the sentence, behind a semicolon, that not all of a text of one of these `lengths` is
+    looked at; empty if it is."""
+    most = test.looked_at(max(lengths, default=0))
+    return f"; only the first {most:,} characters of a text are looked at" if most else ""
+
+
 def passes_in_pieces(
     test: TextTest, texts: Iterable[str], folded: Folded, effort: Effort
-) -> Pieces[bool]:
-    """Return True if one of `texts` passes, with pauses."""
+) -> Pieces[Verdict]:
+    """Do what `one_passes` does, with pauses."""
     fold = folded.fold
+    verdict: Verdict = False
     for text in texts:
         is_long = len(text) > MAX_TEXT_AT_ONCE
         if is_long or test.effort(len(text)) > MAX_EFFORT:
             if is_long and test.folds:
                 yield from folded.fold_in_pieces(text, effort)
-            if (yield from test.passes_in_pieces(text, fold, effort)):
-                return True
-            continue
-        if test.passes(text, fold):
+            passed = yield from test.passes_in_pieces(text, fold, effort)
+        else:
+            passed = test.passes(text, fold)
+            if not passed and effort.is_much(test.effort(len(text))):
+                yield False
+        if passed:
             return True
-        if effort.is_much(test.effort(len(text))):
-            yield False
-    return False
+        if passed is None:
+            verdict = None
+    return verdict
 
 
 # --- one operator --------------------------------------------------------------------------------
@@ -316,20 +345,34 @@ class _Several(TextTest):
     def effort(self, length: int) -> int:
         return self._fixed_effort + self._effort_per_character * length
 
+    def looked_at(self, length: int) -> int:
+        return min(filter(None, (test.looked_at(length) for test in self.tests)), default=0)
+
 
 class AllTests(_Several):
     """The text passes all `tests`."""
 
     __slots__ = ()
 
-    def passes(self, text: str, fold: Fold = str.casefold) -> bool:
-        return all(test.passes(text, fold) for test in self.tests)
-
-    def passes_in_pieces(self, text: str, fold: Fold, effort: Effort) -> Pieces[bool]:
+    def passes(self, text: str, fold: Fold = str.casefold) -> Verdict:
+        verdict: Verdict = True
         for test in self.tests:
-            if not (yield from test.passes_in_pieces(text, fold, effort)):
+            passed = test.passes(text, fold)
+            if passed is None:
+                verdict = None
+            elif not passed:
                 return False
-        return True
+        return verdict
+
+    def passes_in_pieces(self, text: str, fold: Fold, effort: Effort) -> Pieces[Verdict]:
+        verdict: Verdict = True
+        for test in self.tests:
+            passed = yield from test.passes_in_pieces(text, fold, effort)
+            if passed is None:
+                verdict = None
+            elif not passed:
+                return False
+        return verdict
 
     def closeness(self, text: str, *, above: int = 0, fold: Fold = str.casefold) -> int:
         failed = (test for test in self.tests if not test.passes(text, fold))
@@ -351,14 +394,25 @@ class AnyTest(_Several):
 
     __slots__ = ()
 
-    def passes(self, text: str, fold: Fold = str.casefold) -> bool:
-        return any(test.passes(text, fold) for test in self.tests)
-
-    def passes_in_pieces(self, text: str, fold: Fold, effort: Effort) -> Pieces[bool]:
+    def passes(self, text: str, fold: Fold = str.casefold) -> Verdict:
+        verdict: Verdict = False
         for test in self.tests:
-            if (yield from test.passes_in_pieces(text, fold, effort)):
+            passed = test.passes(text, fold)
+            if passed:
                 return True
-        return False
+            if passed is None:
+                verdict = None
+        return verdict
+
+    def passes_in_pieces(self, text: str, fold: Fold, effort: Effort) -> Pieces[Verdict]:
+        verdict: Verdict = False
+        for test in self.tests:
+            passed = yield from test.passes_in_pieces(text, fold, effort)
+            if passed:
+                return True
+            if passed is None:
+                verdict = None
+        return verdict
 
     def closeness(self, text: str, *, above: int = 0, fold: Fold = str.casefold) -> int:
         tests = self.tests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockllm.matching import specification
+from mockllm.matching.effort import Effort
 from mockllm.matching.index import RuleIndex
+from mockllm.pieces import finish
 from mockllm.prompt import Earlier, Prompt, ToolCall
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.openai.chat import CHAT
@@ -24,6 +27,7 @@ from tests.support.conversations import (
     conversations,
 )
 from tests.support.matches import APIS, Match, bodies, compile_rule, matches
+from tests.support.rules import user
 from tests.support.strategies import ask_chat, ask_embeddings, ask_messages, ask_responses
 
 ASK = (as_chat, as_responses, as_messages)
@@ -251,6 +255,101 @@ def test_what_depends_on_an_unknown_conversation_does_not_hold_nor_does_its_nega
     assert verdict(match, chained(value)) == reason
     assert verdict({"not": match}, chained(value)) == reason
     assert verdict({"not": {"any_of": [match, {"model": "x"}]}}, chained(value)) is not None
+
+
+LONG = "x" * 1_000_001 + "needle"
+NEEDLE = {"regex": "needle"}
+CUT = "; only the first 1,000,000 characters of a text are looked at"
+
+
+def of_tool(text: str, **members: Any) -> Prompt:
+    result = {"type": "tool_result", "tool_use_id": "c1", "content": text}
+    return ask_messages([{"role": "user", "content": [result | members]}])
+
+
+@pytest.mark.parametrize(
+    ("match", "prompt", "beginning"),
+    [
+        ({"user": NEEDLE}, ask_chat([user(LONG)]), "the user's last turn is 'xxx"),
+        ({"user": ["hay", NEEDLE]}, ask_chat([user(LONG)]), "the user's last turn is 'xxx"),
+        (
+            {"user": [*(f"hay {at}" for at in range(200)), NEEDLE]},
+            ask_chat([user(LONG)]),
+            "the user's last turn is 'xxx",
+        ),
+        (
+            {"user": {"contains": "edle", "regex": "needle"}},
+            ask_chat([user(LONG)]),
+            "the user's last turn is 'xxx",
+        ),
+        ({"system": NEEDLE}, ask_chat([{"role": "system", "content": LONG}]), "the instruction is"),
+        ({"any_message": NEEDLE}, ask_chat([user(LONG)]), "no message is a text that matches"),
+        ({"any_message": NEEDLE}, ask_chat([user(LONG), user("hi")]), "no message is a text that"),
+        ({"tool_result": NEEDLE}, of_tool(LONG), "the tool result is 'xxx"),
+        ({"tool_result": {"call_id": NEEDLE}}, of_tool("", tool_use_id=LONG), "the result is of"),
+        (
+            {"tool_result": {"call_id": NEEDLE, "text": "hi"}},
+            of_tool("hi", tool_use_id=LONG),
+            "the result is of the call 'xxx",
+        ),
+        ({"body": {"$.messages[0].content": NEEDLE}}, ask_chat([user(LONG)]), "$.messages[0].con"),
+        (
+            {"body": {"$.messages[0].content": {"any": [1, NEEDLE]}}},
+            ask_chat([user(LONG)]),
+            "$.messages[0].content is ",
+        ),
+    ],
+    ids=lambda value: str(value)[:60] if isinstance(value, dict) else "",
+)
+def test_an_expression_beyond_what_is_looked_at_does_not_hold_nor_does_its_negation(
+    match: Match, prompt: Prompt, beginning: str
+) -> None:
+    rules = [compile_rule(CHAT, each) for each in (match, {"not": match})]
+
+    for each in rules:
+        difference = each.difference(prompt, {}, closer_than=0)
+        assert difference is not None
+        assert difference.reason().startswith(beginning)
+        assert difference.reason().endswith(CUT)
+        index = RuleIndex([each])
+        other = replace(prompt, verdicts=None, _readings=None)
+        miss = finish(index.search_nearest_miss(other, {}, Effort()))
+        assert miss is not None
+        assert miss == index.nearest_miss(prompt, {})
+        assert CUT in miss.reason
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        {"user": {"regex": "^x+"}},
+        {"user": {"regex": "needle", "contains": "hay"}},
+        {"user": [NEEDLE, {"ends_with": "needle"}]},
+        {"body": {"$.messages[0].content": {"regex": "needle", "contains": "hay"}}},
+        {"body": {"$.messages[0].content": {"any": [NEEDLE, {"contains": "x"}]}}},
+    ],
+)
+def test_what_another_test_of_a_long_text_decides_is_decided(match: Match) -> None:
+    prompt = ask_chat([user(LONG)])
+
+    assert holds(match, prompt) is not holds({"not": match}, prompt)
+
+
+@settings(max_examples=500)
+@given(st.lists(matches(2, body=bodies()), max_size=8), conversations(), st.sampled_from(ASK))
+def test_what_is_decided_by_a_part_of_the_texts_is_so_of_all(
+    wanted: list[Match], conversation: Conversation, ask: Any
+) -> None:
+    prompt = ask(conversation)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mockllm.matching.expressions.MAX_TEXT", 2)
+        rules = [compile_rule(CHAT, match, at) for at, match in enumerate(wanted)]
+        check_index(rules, prompt, {})
+
+    for match, rule in zip(wanted, rules, strict=True):
+        whole = compile_rule(CHAT, match).difference(prompt, {})
+        partly = rule.difference(prompt, {})
+        assert partly is not None or whole is None
 
 
 def test_what_does_not_depend_on_it_is_decided() -> None:

@@ -83,7 +83,8 @@ def test_a_large_expression_looks_at_less_text() -> None:
 
     assert large.most < small.most <= MAX_TEXT
     assert small.passes("x" * (small.most - 6) + "needle")
-    assert not small.passes("x" * small.most + "needle")
+    assert small.passes("x" * small.most + "needle") is None
+    assert small.passes("x" * small.most) is False
 
 
 def test_the_filter_finds_every_expression_that_may_match() -> None:
