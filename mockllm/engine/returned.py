@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mockllm.config import mistakes
+from mockllm.config import foreign_words, mistakes
 from mockllm.config.answers import WrittenAnswer
-from mockllm.config.error import AnyError, Error
+from mockllm.config.error import WORDS, AnyError, Error
 from mockllm.config.functions import is_function
 from mockllm.config.reply import AnyReply, Reply
 from mockllm.engine.reply import compile_source
@@ -37,11 +37,27 @@ def read_returned(value: Any) -> Returned:
     try:
         returned = Returned.model_validate(given)
     except ValidationError as exc:
+        meant = _meant_error(value)
+        if meant:
+            found = "a dict with an error, which is an answer of its own"
+            raise ValueError(f"{found}; write return {meant}") from exc
         found = str(mistakes.problems(exc, Returned, given, "")[0])
         raise ValueError(f"what is not an answer: {found}; {_EXPECTED}") from exc
     if returned.said is not None:
         _check(returned.said)
     return returned
+
+
+def _meant_error(value: Any) -> str:
+    """Return the error to write instead of a dict that has one; empty if it has none."""
+    match value:
+        case {"error": {"status": int(status)}} | {"status": int(status)}:
+            return f"Error(status={status})"
+        case {"error": {"as": word}} | {"error": {"type": word}} | {"error": word}:
+            known = word if word in WORDS else foreign_words.meant_value("error", word)
+            return f'Error(word="{known or "..."}")'
+        case _:
+            return ""
 
 
 def _check(reply: Reply) -> None:

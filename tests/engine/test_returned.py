@@ -10,6 +10,7 @@ from mockllm import Error, Mock, Reply, ToolCall
 from mockllm.engine.returned import read_returned
 
 EXPECTED = "expected a text, a Reply, a dict in the form of a 'reply', or an Error"
+IS_AN_ERROR = "a dict with an error, which is an answer of its own"
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,18 @@ def test_an_error_is_an_answer() -> None:
         (5, "what is not an answer: reply: expected a text or an object, found 5; write"),
         (["a"], "what is not an answer: reply: expected a text or an object, found a list"),
         ({"txt": "a"}, "what is not an answer: reply.txt: unknown key, expected one of finish"),
+        ({"error": "overloaded"}, f'{IS_AN_ERROR}; write return Error(word="overloaded")'),
+        ({"error": "rate_limit_error"}, f'{IS_AN_ERROR}; write return Error(word="rate_limit")'),
+        ({"error": {"as": "billing"}}, f'{IS_AN_ERROR}; write return Error(word="billing")'),
+        (
+            {"error": {"type": "overloaded_error", "message": "a"}},
+            f'{IS_AN_ERROR}; write return Error(word="overloaded")',
+        ),
+        ({"error": {"status": 502}}, f"{IS_AN_ERROR}; write return Error(status=502)"),
+        ({"status": 502}, f"{IS_AN_ERROR}; write return Error(status=502)"),
+        ({"text": "a", "error": "none"}, f'{IS_AN_ERROR}; write return Error(word="...")'),
+        ({"error": {"as": ["billing"]}}, f'{IS_AN_ERROR}; write return Error(word="...")'),
+        ({"error": None}, f'{IS_AN_ERROR}; write return Error(word="...")'),
         ({}, "what is not an answer: reply: expected at least one of"),
         (b"a", "what is not an answer: reply: expected a text or an object"),
         ({"json": float("nan")}, "json: expected a finite number, found nan"),
