@@ -467,6 +467,8 @@ class ResultIs(Predicate):
             return f"the result is of the tool {quote(result.name)}, expected {self.name}"
         if self.call_id is not None and not self.call_id.passes(result.call_id):
             return f"the result is of the call {quote(result.call_id)}, expected {self.call_id}"
+        if self.error and prompt.readers.untold_failures:
+            return prompt.readers.untold_failures
         reason = "the tool succeeded" if self.error else "the tool failed"
         return f"{reason}, expected the opposite"
 

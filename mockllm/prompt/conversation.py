@@ -181,6 +181,9 @@ class Readers(NamedTuple):
     """The member of the body that is the list of the conversation's messages or items, each of
     which can be read without the others; None if there is no such list."""
 
+    untold_failures: str = ""
+    """The sentence that requests do not tell, or seldom, that a tool failed; empty if they do."""
+
 
 NO_CONVERSATION = Readers()
 

@@ -84,6 +84,7 @@ READERS = Readers(
     read_forced_tool,
     output_limit=read_output_limit,
     conversation="messages",
+    untold_failures="a request of OpenAI Chat Completions does not tell that a tool failed",
 )
 
 

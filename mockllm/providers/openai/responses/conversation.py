@@ -82,6 +82,7 @@ READERS = Readers(
     continues,
     read_output_limit,
     conversation="input",
+    untold_failures="a request of OpenAI Responses tells of patches only that a tool failed",
 )
 
 
