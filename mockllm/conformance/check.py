@@ -2,9 +2,10 @@
 
 For each mock a matching request is built and sent to a server in this process by the SDKs' own
 clients, which validate every response against their types, whole and streamed. Their errors are
-reported as warnings. Mocks that no request is known for, and those that an earlier mock hides from
-it, are noted. So are the errors of clients about events that are written out: they may be what the
-mock is for. A mock with several answers gives each of them once, in order, to each way of calling.
+reported as warnings. Mocks that no request is known for, those that an earlier mock hides from it,
+and those that look at a member of other APIs' requests, are noted. So are the errors of clients
+about events that are written out: they may be what the mock is for. A mock with several answers
+gives each of them once, in order, to each way of calling.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ async def _check_mock(
         return
     where = f"in {table.api.title}" if is_shared else ""
     probes = build(table, rule, require_auth=engine.require_auth)
-    found = _find_probe(engine, table, rule, probes)
+    found = _find_probe(engine, clients, table, rule, probes)
     if isinstance(found, str):
         yield Problem(place.at(where), f"{_NOT_CHECKED}: {found}", Severity.NOTE)
         return
@@ -138,7 +139,7 @@ def _is_for_others(engine: Engine, table: Table, rule: Rule) -> bool:
 
 
 def _find_probe(
-    engine: Engine, table: Table, rule: Rule, probes: Iterable[Probe]
+    engine: Engine, clients: Any, table: Table, rule: Rule, probes: Iterable[Probe]
 ) -> tuple[Probe, dict[bool, list[Turn]]] | str:
     """Return the first of `probes` that the mock of `rule` answers and the clients can send, and
     its turns streamed, whole, or both; the reason if there is none."""
@@ -156,6 +157,8 @@ def _find_probe(
             reason = f"{other and other.label} answers a request like its match"
         elif unsendable := [*_unsendable(rule, probe)]:
             reason = f"the official clients cannot send the header {unsendable[0]}"
+        elif unknown := clients.unknown(table.api.name, probe.body):
+            reason = f"requests of {table.api.title} have no {unknown[0]!r}"
         else:
             return probe, forms
     return reason

@@ -17,8 +17,14 @@ TIMEOUT = 30.0  # seconds
 MAX_REPORTED = 3  # validation errors of an answer; further ones are mostly consequences
 MAX_COMPLAINT = 300  # characters
 
-_ARGUMENTS = frozenset({"model", "messages", "input", "max_tokens"})
-"""Members that the methods of a client require."""
+_ARGUMENTS: Mapping[str, frozenset[str]] = {
+    "openai": frozenset({"model", "messages", "max_tokens"}),
+    "openai_response": frozenset({"model", "input"}),
+    "anthropic": frozenset({"model", "messages", "max_tokens"}),
+    "openai_embeddings": frozenset({"model", "input"}),
+}
+"""Members that are arguments of the methods of each API's client: those that some API requires."""
+_ALL_ARGUMENTS = frozenset().union(*_ARGUMENTS.values())
 
 Body = dict[str, Any]
 Call = Callable[[AsyncOpenAI, AsyncAnthropic, Body], Awaitable[None]]
@@ -61,14 +67,20 @@ class Clients:
         the others."""
         return [how for how in _CALLS[api] if (how != "whole") in forms]
 
+    def unknown(self, api: str, body: Body) -> list[str]:
+        """Return the members of `body` that are arguments of other APIs' clients, not of that of
+        `api`: none of its requests has them."""
+        return sorted((_ALL_ARGUMENTS - _ARGUMENTS[api]) & body.keys())
+
     async def complaint(
         self, api: str, how: str, body: Body, headers: Mapping[str, str], *, status: int | None
     ) -> str | None:
         """Return the error that the client of `api` raises in one of its `calls`.
         With the `status` of an error, it must raise the exception for that status."""
-        arguments = {name: body[name] for name in _ARGUMENTS & body.keys()}
+        known = _ARGUMENTS[api] & body.keys()
+        arguments = {name: body[name] for name in known}
         # Members that the SDK does not know, or not yet, are no arguments.
-        arguments["extra_body"] = {name: body[name] for name in body.keys() - _ARGUMENTS}
+        arguments["extra_body"] = {name: body[name] for name in body.keys() - known}
         arguments["extra_headers"] = {_spelled(name): headers[name] for name in headers}
         try:
             await _CALLS[api][how](self._openai, self._anthropic, arguments)

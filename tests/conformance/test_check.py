@@ -304,6 +304,46 @@ def test_a_header_that_clients_set_themselves_is_not_held_against_the_mock() -> 
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "lacking"),
+    [
+        ("$.messages[0].content", "x", ["OpenAI Responses"]),
+        ("$.max_tokens", 5, ["OpenAI Responses"]),
+        ("$.input", "x", ["OpenAI Chat Completions", "Anthropic Messages"]),
+        ("$.unknown_member", "x", []),
+    ],
+)
+def test_a_mock_is_not_played_in_an_api_whose_requests_lack_a_member_of_it(
+    path: str, value: Any, lacking: list[str]
+) -> None:
+    name = path.removeprefix("$.").split("[")[0]
+
+    assert complaints(mocks=[{"match": {"body": {path: value}}, "reply": "x"}]) == [
+        f"mocks[0]: in {title}: not checked: requests of {title} have no {name!r}"
+        for title in lacking
+    ]
+
+
+def test_a_mock_of_one_api_that_names_a_member_of_another_is_not_played() -> None:
+    match = {"match": {"body": {"$.max_tokens": 5}}}
+
+    found = complaints(
+        openai_response=[match | {"reply": "x"}], openai_embeddings=[match | {"response": {}}]
+    )
+
+    assert found == [
+        "openai_response[0]: not checked: requests of OpenAI Responses have no 'max_tokens'",
+        "openai_embeddings[0]: not checked: requests of OpenAI Embeddings have no 'max_tokens'",
+    ]
+
+
+def test_a_mock_is_played_with_the_alternative_whose_members_an_api_has() -> None:
+    either = [{"body": {"$.messages[0].content": "x"}}, {"body": {"$.input": "x"}}]
+
+    assert complaints(mocks=[{"match": {"any_of": either}, "reply": "x"}]) == []
+    assert complaints(mocks=[{"match": {"any_of": either[::-1]}, "reply": "x"}]) == []
+
+
 def test_headers_that_must_be_absent_are_sent_empty() -> None:
     def without(*names: str) -> list[dict[str, str]]:
         return [{"name": name, "value": ""} for name in names]
