@@ -31,7 +31,7 @@ from mockllm.config import foreign_words
 from mockllm.config.keys import keys_of
 from mockllm.config.mistakes import contradiction
 from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
-from mockllm.config.values import AlsoWritten, ListOrNull
+from mockllm.config.values import AlsoWritten, ListOrNull, without_own_keys
 from mockllm.errors import closest
 
 MAX_SHOWN = 100  # characters of what is meant, in a message
@@ -125,6 +125,12 @@ OPERATORS = ("contains", "starts_with", "ends_with", "exact", "regex")
 """The keys of `TextMatch` that test a text."""
 
 
+def _expect_one_of(words: Sequence[str]) -> PydanticCustomError:
+    return PydanticCustomError(
+        "no_operator", "expected one of {words}", {"words": ", ".join(words)}
+    )
+
+
 class TextMatch(_WithoutNull):
     """Tests of a text, all of which it must pass."""
 
@@ -146,9 +152,7 @@ class TextMatch(_WithoutNull):
     @model_validator(mode="after")
     def _has_an_operator(self) -> Self:
         if not self.model_fields_set.intersection(OPERATORS):
-            raise PydanticCustomError(
-                "no_operator", "expected one of {words}", {"words": ", ".join(OPERATORS)}
-            )
+            raise _expect_one_of(OPERATORS)
         return self
 
 
@@ -199,6 +203,12 @@ class ToolResultMatch(_WithoutNull):
     error: StrictBool | None = None
     """True if the tool failed."""
 
+    @model_validator(mode="after")
+    def _has_a_condition(self) -> Self:
+        if not self.model_fields_set:
+            raise _expect_one_of((*OPERATORS, "name", "call_id", "text", "error"))
+        return self
+
 
 class MessageMatch(_WithoutNull):
     """A message of the conversation. Instructions have their own condition, `system`."""
@@ -210,10 +220,16 @@ class MessageMatch(_WithoutNull):
     text: Text | None = None
     """The text of the message."""
 
+    @model_validator(mode="after")
+    def _has_a_condition(self) -> Self:
+        if not self.model_fields_set:
+            raise _expect_one_of((*OPERATORS, "role", "text"))
+        return self
+
 
 def _tagged(model: type[BaseModel], tag: str) -> Callable[[Any], str | None]:
     """Return a function that tells `model`, by one of its keys or what resembles one, from the
-    tests of a text."""
+    tests of a text. An object without keys may be either; `model` names the keys of both."""
     keys = frozenset(model.model_fields)
     known = (*TextMatch.model_fields, *keys)
 
@@ -223,7 +239,11 @@ def _tagged(model: type[BaseModel], tag: str) -> Callable[[Any], str | None]:
         return foreign_words.find(model, key) is not None or closest(key, known) in keys
 
     def tag_of(value: Any) -> str | None:
-        if isinstance(value, model) or (isinstance(value, Mapping) and any(map(is_meant, value))):
+        if isinstance(value, model):
+            return tag
+        if isinstance(value, Mapping) and (
+            any(map(is_meant, value)) or not without_own_keys(value)
+        ):
             return tag
         return _kind(_TEXT, "<tests>")(value)
 

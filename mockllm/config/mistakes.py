@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mockllm.config import foreign_words
 from mockllm.config.keys import keys_of, keywords_of
+from mockllm.config.values import without_own_keys
 from mockllm.errors import (
     MAX_DESCRIBED,
     MAX_HINTS,
@@ -268,7 +269,7 @@ def _found(detail: ErrorDetails) -> str:
             return "nothing"
         case "string_too_short" | "too_short":
             return "an empty one"
-        case "no_operator" if not detail["input"]:
+        case "no_operator" if not without_own_keys(detail["input"]):
             return "none"
         case _ if isinstance(detail["input"], BaseModel):
             return f"one {type(detail['input']).__name__}"
@@ -288,7 +289,7 @@ def _remedy(detail: ErrorDetails) -> str:
             return _in_brackets(detail)
         case "faults":
             return foreign_words.instead_of_fault(value)
-        case "no_operator" if not value:
+        case "no_operator" if not without_own_keys(value):
             return '; {"contains": ""} holds for any text'
         case "string_type":
             hint = foreign_words.instead_of_text(str(detail["loc"][-1]), value)

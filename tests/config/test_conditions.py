@@ -93,6 +93,28 @@ def test_the_author_s_own_keys_may_stand_in_values_of_the_body(body: Any) -> Non
                 'found none; {"contains": ""} holds for any text'
             ),
         ),
+        (
+            {"tool_result": {}},
+            (
+                "match.tool_result: expected one of contains, starts_with, ends_with, exact, "
+                "regex, name, call_id, text, error, found none; "
+                '{"contains": ""} holds for any text'
+            ),
+        ),
+        (
+            {"not": {"any_message": {"_comment": "mine"}}},
+            (
+                "match.not.any_message: expected one of contains, starts_with, ends_with, exact, "
+                'regex, role, text, found none; {"contains": ""} holds for any text'
+            ),
+        ),
+        (
+            {"tool_result": [{}]},
+            (
+                "match.tool_result[0]: expected one of contains, starts_with, ends_with, exact, "
+                'regex, found none; {"contains": ""} holds for any text'
+            ),
+        ),
         ({"user": []}, "match.user: expected a list that is not empty, found an empty one"),
         (
             {"user": ["a", ["b"]]},
