@@ -157,7 +157,14 @@ class Session(AnySession, SyncVerifiable):
 
 
 class AsyncSession(AnySession, AsyncVerifiable):
-    """A session of an `AsyncServer`: like `Session`, but what waits is awaited."""
+    """A session of an `AsyncServer`: like `Session`, but what waits is awaited. Its context may be
+    that of `with` or of `async with`; to begin and to end it waits for nothing."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.end()
 
     async def _wait(self, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
         return await self._server._await_calls(self.name, count, timeout)

@@ -13,7 +13,7 @@ from anthropic import Anthropic
 from anthropic import NotFoundError as AnthropicNotFoundError
 from openai import AsyncOpenAI, NotFoundError, OpenAI
 
-from mockllm import AsyncServer, Server, Session
+from mockllm import AsyncServer, AsyncSession, Server, Session
 from mockllm.serve.embedded import session
 from mockllm.serve.embedded.session import SessionServer
 from mockllm.state import sessions
@@ -161,6 +161,19 @@ async def test_an_async_server_has_sessions() -> None:
                 one.end()
                 with pytest.raises(NotFoundError, match="has ended"):
                     await client.chat.completions.create(**chat_request("hi"))
+
+
+async def test_a_session_of_an_async_server_ends_with_either_context() -> None:
+    async with AsyncServer(COUNTING) as server:
+        async with server.session("a") as one:
+            assert isinstance(one, AsyncSession)
+            assert await anyio.to_thread.run_sync(asked, one.openai_base_url) == "0"
+        with server.session("b") as other:
+            assert await anyio.to_thread.run_sync(asked, other.openai_base_url) == "0"
+
+        for ended in (one, other):
+            with pytest.raises(NotFoundError, match="has ended"):
+                await anyio.to_thread.run_sync(asked, ended.openai_base_url)
 
 
 async def test_a_session_of_an_async_server_is_begun_from_another_thread() -> None:
