@@ -180,3 +180,12 @@ def test_importing_the_package_imports_no_sdk() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+@pytest.mark.parametrize("name", [".ci/run", "tox.ini", "tests/support/old_sdks.py"])
+def test_tests_that_are_named_are_there(name: str) -> None:
+    root = TESTS.parent
+    named = re.findall(r"\btests(?:/\w+)+(?:\.py)?", (root / name).read_text())
+
+    assert named
+    assert [each for each in named if not (root / each).exists()] == []
