@@ -18,8 +18,15 @@ from mockllm.matching.effort import PER_CHARACTER, PER_TEXT, Effort
 from mockllm.matching.json_path import MAX_LEVELS, MAX_NODES, Path
 from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
 from mockllm.matching.readings import Folded
-from mockllm.matching.text_tests import TextTest, Verdict, explain_cut, passes_in_pieces
+from mockllm.matching.text_tests import TextTest, explain_cut, passes_in_pieces
 from mockllm.matching.texts import MAX_QUOTE
+from mockllm.matching.verdicts import (
+    Verdict,
+    all_of,
+    all_of_in_pieces,
+    one_of,
+    one_of_in_pieces,
+)
 from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt
 
@@ -209,24 +216,11 @@ class AnyValue(_Several):
     __slots__ = ()
 
     def passes(self, value: Any) -> Verdict:
-        verdict: Verdict = False
-        for test in self.tests:
-            passed = test.passes(value)
-            if passed:
-                return True
-            if passed is None:
-                verdict = None
-        return verdict
+        return one_of(test.passes(value) for test in self.tests)
 
     def passes_in_pieces(self, value: Any, folded: Folded, effort: Effort) -> Pieces[Verdict]:
-        verdict: Verdict = False
-        for test in self.tests:
-            passed = yield from test.passes_in_pieces(value, folded, effort)
-            if passed:
-                return True
-            if passed is None:
-                verdict = None
-        return verdict
+        found = (test.passes_in_pieces(value, folded, effort) for test in self.tests)
+        return (yield from one_of_in_pieces(found))
 
     def hint(self, value: Any) -> str:
         return next(filter(None, (test.hint(value) for test in self.tests)), "")
@@ -241,24 +235,11 @@ class AllValues(_Several):
     __slots__ = ()
 
     def passes(self, value: Any) -> Verdict:
-        verdict: Verdict = True
-        for test in self.tests:
-            passed = test.passes(value)
-            if passed is None:
-                verdict = None
-            elif not passed:
-                return False
-        return verdict
+        return all_of(test.passes(value) for test in self.tests)
 
     def passes_in_pieces(self, value: Any, folded: Folded, effort: Effort) -> Pieces[Verdict]:
-        verdict: Verdict = True
-        for test in self.tests:
-            passed = yield from test.passes_in_pieces(value, folded, effort)
-            if passed is None:
-                verdict = None
-            elif not passed:
-                return False
-        return verdict
+        found = (test.passes_in_pieces(value, folded, effort) for test in self.tests)
+        return (yield from all_of_in_pieces(found))
 
     def hint(self, value: Any) -> str:
         return next((test.hint(value) for test in self.tests if not test.passes(value)), "")
@@ -310,14 +291,7 @@ class BodyHas(Predicate):
         if prompt.verdicts is not None and self in prompt.verdicts:
             kept: Verdict = prompt.verdicts[self]
             return kept
-        holds: Verdict = False
-        for value in values:
-            passed = test.passes(value)
-            if passed:
-                return True
-            if passed is None:
-                holds = None
-        return holds
+        return one_of(map(test.passes, values))
 
     @property
     def extent(self) -> int:
@@ -334,16 +308,9 @@ class BodyHas(Predicate):
         values, test = self.path.select(prompt), self.test
         if values is None or test is None:
             return
-        holds: Verdict = False
         folded = prompt.once(Folded)
-        for value in values:
-            passed = yield from test.passes_in_pieces(value, folded, effort)
-            if passed:
-                holds = True
-                break
-            if passed is None:
-                holds = None
-        prompt.keep_verdict(self, holds)
+        found = (test.passes_in_pieces(value, folded, effort) for value in values)
+        prompt.keep_verdict(self, (yield from one_of_in_pieces(found)))
 
     def _too_large(self) -> str:
         return (

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from mockllm.errors import MissingExtraError
 from mockllm.matching.effort import PER_CHARACTER, Effort
-from mockllm.matching.text_tests import Fold, TextTest, Verdict
+from mockllm.matching.text_tests import Fold, TextTest
 from mockllm.matching.texts import quote
+from mockllm.matching.verdicts import Verdict
 from mockllm.pieces import Pieces
 
 if TYPE_CHECKING:

@@ -25,12 +25,12 @@ from mockllm.matching.subjects import ALL_MESSAGES, ALL_RESULTS, Subject
 from mockllm.matching.text_tests import (
     AnyTest,
     TextTest,
-    Verdict,
     explain_cut,
     one_passes,
     passes_in_pieces,
 )
 from mockllm.matching.texts import quote
+from mockllm.matching.verdicts import Verdict, one_of
 from mockllm.pieces import Pieces
 from mockllm.prompt import Prompt, ToolResult
 
@@ -234,14 +234,8 @@ class MessageIs(Predicate):
             kept: Verdict = prompt.verdicts[self]
             return kept
         test, fold = self.test, readings.fold_of(prompt)
-        verdict: Verdict = False
-        for texts in self._texts_of_role(prompt):
-            passed = True if test is None else one_passes(test, texts, fold)
-            if passed:
-                return True
-            if passed is None:
-                verdict = None
-        return verdict
+        found = self._texts_of_role(prompt)
+        return one_of(test is None or one_passes(test, texts, fold) for texts in found)
 
     def _texts_of_role(self, prompt: Prompt) -> Iterator[Texts]:
         """Yield the texts of each message that has the role."""
@@ -406,7 +400,7 @@ class ResultIs(Predicate):
             if is_of_call:
                 of_call.append((result, texts))
             if not holds and is_of_call is not False:
-                passed = True if test is None else one_passes(test, texts, fold)
+                passed = test is None or one_passes(test, texts, fold)
                 holds = _of_both(is_of_call, passed, otherwise=holds)
         unnamed = not holds and self.name is not None and not all(each.name for each, _ in results)
         return _Found(holds, of_call[:MAX_NEAR], unnamed)

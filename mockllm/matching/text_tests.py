@@ -25,10 +25,15 @@ from mockllm.matching.folding import MAX_FOLDED, explain_overlooked
 from mockllm.matching.folding import fold as without_overlooked
 from mockllm.matching.readings import Folded
 from mockllm.matching.texts import common_prefix, longest_start_within, quote
+from mockllm.matching.verdicts import (
+    Verdict,
+    all_of,
+    all_of_in_pieces,
+    one_of,
+    one_of_in_pieces,
+)
 from mockllm.pieces import Pieces, finish
 
-Verdict = bool | None
-"""Whether a test passes; None if that is not decided: only a part of a text is looked at."""
 MAX_HINTED = 128 * 1024  # characters of a text that is searched for a remedy
 Fold = Callable[[str], str]
 """Returns `str.casefold` of a text; one that remembers what it has folded saves time."""
@@ -114,14 +119,7 @@ def _covers(test: TextTest, later: TextTest) -> bool:
 
 def one_passes(test: TextTest, texts: Iterable[str], fold: Fold = str.casefold) -> Verdict:
     """Return True if one of `texts` passes, None if none does but that is not decided of all."""
-    verdict: Verdict = False
-    for text in texts:
-        passed = test.passes(text, fold)
-        if passed:
-            return True
-        if passed is None:
-            verdict = None
-    return verdict
+    return one_of(test.passes(text, fold) for text in texts)
 
 
 def explain_cut(test: TextTest, lengths: Iterable[int]) -> str:
@@ -137,7 +135,7 @@ def passes_in_pieces(
     """Do what `one_passes` does, with pauses."""
     fold = folded.fold
     verdict: Verdict = False
-    for text in texts:
+    for text in texts:  # of which there may be many, too short for pieces of their own
         is_long = len(text) > MAX_TEXT_AT_ONCE
         if is_long or test.effort(len(text)) > MAX_EFFORT:
             if is_long and test.folds:
@@ -355,24 +353,11 @@ class AllTests(_Several):
     __slots__ = ()
 
     def passes(self, text: str, fold: Fold = str.casefold) -> Verdict:
-        verdict: Verdict = True
-        for test in self.tests:
-            passed = test.passes(text, fold)
-            if passed is None:
-                verdict = None
-            elif not passed:
-                return False
-        return verdict
+        return all_of(test.passes(text, fold) for test in self.tests)
 
     def passes_in_pieces(self, text: str, fold: Fold, effort: Effort) -> Pieces[Verdict]:
-        verdict: Verdict = True
-        for test in self.tests:
-            passed = yield from test.passes_in_pieces(text, fold, effort)
-            if passed is None:
-                verdict = None
-            elif not passed:
-                return False
-        return verdict
+        found = (test.passes_in_pieces(text, fold, effort) for test in self.tests)
+        return (yield from all_of_in_pieces(found))
 
     def closeness(self, text: str, *, above: int = 0, fold: Fold = str.casefold) -> int:
         failed = (test for test in self.tests if not test.passes(text, fold))
@@ -395,24 +380,11 @@ class AnyTest(_Several):
     __slots__ = ()
 
     def passes(self, text: str, fold: Fold = str.casefold) -> Verdict:
-        verdict: Verdict = False
-        for test in self.tests:
-            passed = test.passes(text, fold)
-            if passed:
-                return True
-            if passed is None:
-                verdict = None
-        return verdict
+        return one_of(test.passes(text, fold) for test in self.tests)
 
     def passes_in_pieces(self, text: str, fold: Fold, effort: Effort) -> Pieces[Verdict]:
-        verdict: Verdict = False
-        for test in self.tests:
-            passed = yield from test.passes_in_pieces(text, fold, effort)
-            if passed:
-                return True
-            if passed is None:
-                verdict = None
-        return verdict
+        found = (test.passes_in_pieces(text, fold, effort) for test in self.tests)
+        return (yield from one_of_in_pieces(found))
 
     def closeness(self, text: str, *, above: int = 0, fold: Fold = str.casefold) -> int:
         tests = self.tests
