@@ -122,6 +122,10 @@ class _Missing(StrictUndefined):
         super().__init__(hint, obj, name, exc)
 
 
+_REFUSED = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+"""Statements that would read files."""
+
+
 def _bound(tree: nodes.Template) -> None:
     """Let a template spend what it prints and the time of each loop and macro.
 
@@ -130,66 +134,75 @@ def _bound(tree: nodes.Template) -> None:
     """
     environment = tree.environment
     assert environment is not None
-    refused = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
-
-    def call(name: str, *args: nodes.Expr) -> nodes.Call:
-        return nodes.Call(nodes.Name(name, "load"), list(args), [], None, None)
-
     visited = count(1)
 
     def visit(node: nodes.Node) -> nodes.Node:
         if next(visited) > MAX_NODES:
             raise TemplateSyntaxError(f"it has more than {MAX_NODES:,} parts", node.lineno)
-        if isinstance(node, refused):
-            word = type(node).__name__.lower()
-            raise TemplateSyntaxError(f"'{word}' is not available", node.lineno)
-        if isinstance(node, (nodes.Filter, nodes.Test)):
-            known = environment.filters if isinstance(node, nodes.Filter) else environment.tests
-            if node.name not in known:  # Jinja2 itself looks in a branch only when it is taken
-                what = f"the {type(node).__name__.lower()} {node.name!r}"
-                hint = did_you_mean(closest(node.name, known))
-                raise TemplateSyntaxError(f"{what} is not available{hint}", node.lineno)
-        if isinstance(node, nodes.Name) and node.name.startswith("_"):
-            raise TemplateSyntaxError("a name does not begin with '_'", node.lineno)
+        _refuse(node, environment)
         for field, value in list(node.iter_fields()):
             if isinstance(value, list):
                 each = [visit(item) if isinstance(item, nodes.Node) else item for item in value]
                 setattr(node, field, each)
             elif isinstance(value, nodes.Node):
                 setattr(node, field, visit(value))
-        match node:
-            case nodes.Output():
-                data = nodes.TemplateData
-                size = sum(len(each.data) for each in node.nodes if isinstance(each, data))
-                said = [each if isinstance(each, data) else call(SAY, each) for each in node.nodes]
-                node.nodes = [call(SPEND, nodes.Const(size)), *said]
-            case nodes.For() if node.test is not None and not _is_plain(node):
-                node.test = nodes.And(nodes.Not(call(SPEND)), node.test)
-                node.body = [nodes.Output([call(SPEND)]), *node.body]
-            case nodes.For() if node.test is not None:
-                node.body = [
-                    nodes.Output([call(SPEND)]),
-                    nodes.If(node.test, node.body, [], [], lineno=node.lineno),
-                ]
-                node.test = None
-            case nodes.For() | nodes.Macro() | nodes.CallBlock():
-                node.body = [nodes.Output([call(SPEND)]), *node.body]
-            case nodes.Getitem(arg=nodes.Slice()):
-                return call(_CHECKED, node)
-            case nodes.Concat():
-                return call(_JOIN, *node.nodes)
-            case nodes.Compare() | nodes.Operand():
-                node.expr = call(_COMPARED, node.expr)
-            case nodes.Pair() if not isinstance(node.key, nodes.Const):
-                node.key = call(_COMPARED, node.key)
-        if isinstance(node, (nodes.Call, nodes.Filter, nodes.Test)):
-            if node.dyn_args is not None:
-                node.dyn_args = call(_SPREAD, node.dyn_args)
-            if node.dyn_kwargs is not None:
-                node.dyn_kwargs = call(_SPREAD, node.dyn_kwargs)
-        return node
+        return _with_bounds(node)
 
     visit(tree).set_environment(environment)
+
+
+def _refuse(node: nodes.Node, environment: Environment) -> None:
+    """Raise the error of `_bound` about this part of a template, if it is not available."""
+    if isinstance(node, _REFUSED):
+        word = type(node).__name__.lower()
+        raise TemplateSyntaxError(f"'{word}' is not available", node.lineno)
+    if isinstance(node, (nodes.Filter, nodes.Test)):
+        known = environment.filters if isinstance(node, nodes.Filter) else environment.tests
+        if node.name not in known:  # Jinja2 itself looks in a branch only when it is taken
+            what = f"the {type(node).__name__.lower()} {node.name!r}"
+            hint = did_you_mean(closest(node.name, known))
+            raise TemplateSyntaxError(f"{what} is not available{hint}", node.lineno)
+    if isinstance(node, nodes.Name) and node.name.startswith("_"):
+        raise TemplateSyntaxError("a name does not begin with '_'", node.lineno)
+
+
+def _with_bounds(node: nodes.Node) -> nodes.Node:
+    """Return a part of a template with its bounds; the parts of it have theirs."""
+    match node:
+        case nodes.Output():
+            data = nodes.TemplateData
+            size = sum(len(each.data) for each in node.nodes if isinstance(each, data))
+            said = [each if isinstance(each, data) else _call(SAY, each) for each in node.nodes]
+            node.nodes = [_call(SPEND, nodes.Const(size)), *said]
+        case nodes.For() if node.test is not None and not _is_plain(node):
+            node.test = nodes.And(nodes.Not(_call(SPEND)), node.test)
+            node.body = [nodes.Output([_call(SPEND)]), *node.body]
+        case nodes.For() if node.test is not None:
+            node.body = [
+                nodes.Output([_call(SPEND)]),
+                nodes.If(node.test, node.body, [], [], lineno=node.lineno),
+            ]
+            node.test = None
+        case nodes.For() | nodes.Macro() | nodes.CallBlock():
+            node.body = [nodes.Output([_call(SPEND)]), *node.body]
+        case nodes.Getitem(arg=nodes.Slice()):
+            return _call(_CHECKED, node)
+        case nodes.Concat():
+            return _call(_JOIN, *node.nodes)
+        case nodes.Compare() | nodes.Operand():
+            node.expr = _call(_COMPARED, node.expr)
+        case nodes.Pair() if not isinstance(node.key, nodes.Const):
+            node.key = _call(_COMPARED, node.key)
+    if isinstance(node, (nodes.Call, nodes.Filter, nodes.Test)):
+        if node.dyn_args is not None:
+            node.dyn_args = _call(_SPREAD, node.dyn_args)
+        if node.dyn_kwargs is not None:
+            node.dyn_kwargs = _call(_SPREAD, node.dyn_kwargs)
+    return node
+
+
+def _call(name: str, *args: nodes.Expr) -> nodes.Call:
+    return nodes.Call(nodes.Name(name, "load"), list(args), [], None, None)
 
 
 def _is_plain(loop: nodes.For) -> bool:
